@@ -1,0 +1,83 @@
+//! Every limit of ingest and of questions, in one place, with its unit in its name.
+//!
+//! Owns: names and defaults (docs/limits.md is checked against them). Never does: enforcement.
+
+use serde::{Deserialize, Serialize};
+
+/// All limits. Each can be set in the configuration; the defaults are what the documentation states.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Fields of one event after flattening; more and the event is refused.
+    pub event_fields_max: usize,
+    /// Bytes of one string field; longer ones are cut and named in `meta.truncated_fields`. At most 1 MiB.
+    pub string_bytes_max: usize,
+    /// Bytes of one event as sent (its JSON, msgpack or protobuf); larger ones are refused.
+    pub event_bytes_max: usize,
+    /// Bytes of one request body, after decompression.
+    pub request_bytes_max: usize,
+    /// Columns of one dataset; an event that would add one more is refused.
+    pub dataset_columns_max: usize,
+    /// Bytes of a column name; longer ones make the event refused.
+    pub column_name_bytes_max: usize,
+    /// Bytes of a dataset name.
+    pub dataset_name_bytes_max: usize,
+    /// Datasets in the store.
+    pub datasets_max: usize,
+    /// Levels to which nested maps are flattened with dots; deeper ones are kept as JSON text.
+    pub flatten_depth_max: usize,
+    /// Levels of nesting that a body may have before it is refused.
+    pub nesting_depth_max: usize,
+    /// Seconds that an event's time may lie in the future; later ones are refused.
+    pub future_seconds_max: i64,
+    /// Bytes that unsealed events may take in memory before senders are told to wait.
+    pub memtable_bytes_max: usize,
+    /// Rows in one answer without series.
+    pub result_rows_max: usize,
+    /// Rows in one answer when the question names no limit.
+    pub result_rows_default: usize,
+    /// Time buckets in one answer.
+    pub buckets_max: usize,
+    /// Items in any list of a question (calculations, breakdowns, orders, filters, havings).
+    pub question_items_max: usize,
+    /// Values in one `in` list.
+    pub in_values_max: usize,
+    /// Bytes of memory that one question may use.
+    pub question_memory_bytes_max: usize,
+    /// Seconds that one question may take.
+    pub question_seconds_max: f64,
+    /// Questions that run at once; more wait their turn.
+    pub questions_concurrent_max: usize,
+}
+
+impl Limits {
+    /// No configuration may raise `string_bytes_max` above this.
+    pub const STRING_BYTES_CEILING: usize = 1 << 20;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            event_fields_max: 10_000,
+            string_bytes_max: 64 << 10,
+            event_bytes_max: 1 << 20,
+            request_bytes_max: 20 << 20,
+            dataset_columns_max: 65_000,
+            column_name_bytes_max: 1_024,
+            dataset_name_bytes_max: 255,
+            datasets_max: 10_000,
+            flatten_depth_max: 5,
+            nesting_depth_max: 128,
+            future_seconds_max: 366 * 86_400 * 10,
+            memtable_bytes_max: 512 << 20,
+            result_rows_max: 10_000,
+            result_rows_default: 1_000,
+            buckets_max: 100_000,
+            question_items_max: 100,
+            in_values_max: 10_000,
+            question_memory_bytes_max: 1 << 30,
+            question_seconds_max: 60.0,
+            questions_concurrent_max: 64,
+        }
+    }
+}
