@@ -1,0 +1,1 @@
+"""What the black-box tests share: starting the built binary, talking to it, building OTLP messages."""
