@@ -1,1 +1,15 @@
-//! placeholder
+//! Bytes to columnar batches: Honeycomb events (JSON, msgpack, NDJSON) and OTLP (protobuf, JSON).
+//!
+//! Owns: decoding, flattening, limits, and what is answered for each event. Never does: I/O; it reads no clock,
+//! the time of arrival is passed in.
+
+mod context;
+mod decompress;
+mod error;
+pub mod honeycomb;
+pub mod import;
+pub mod otlp;
+
+pub use context::{Context, Decoded, EventStatus, KnownColumns};
+pub use decompress::{ContentEncoding, decompress};
+pub use error::IngestError;
