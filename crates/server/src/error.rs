@@ -1,0 +1,257 @@
+//! How a failure is answered: one table from kind to status, one body per family of routes.
+//!
+//! Owns: statuses, bodies, Retry-After. Never does: decide what is a failure.
+
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, StatusCode, header};
+use model::ErrorKind;
+use serde_json::json;
+use std::net::SocketAddr;
+
+/// Why the server did not start, or did not stop well.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// An address in the settings means nothing.
+    #[error("'{address}' is not an address to listen on; write it like 127.0.0.1:8080")]
+    Address {
+        /// As in the settings.
+        address: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Somebody else listens there, or may not we.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Not a loopback address and nobody has a key.
+    #[error(
+        "refusing to listen on {address}: it is not a loopback address and there is no key yet; \
+         make one with `wideye keys create --data-dir {data_dir} --scope ingest,query`, or listen on 127.0.0.1"
+    )]
+    NeedsKey {
+        /// The address.
+        address: SocketAddr,
+        /// Where the key would be made.
+        data_dir: String,
+    },
+    /// The data directory.
+    #[error("cannot open the data in '{data_dir}'")]
+    Store {
+        /// Directory.
+        data_dir: String,
+        /// Why.
+        #[source]
+        source: store::StoreError,
+    },
+    /// Sealing at the end failed: the events are in the write-ahead log and will be recovered.
+    #[error("the last events could not be sealed; they are safe in the write-ahead log")]
+    Close(#[source] store::StoreError),
+    /// No thread, no randomness, no signal handler.
+    #[error("the system does not give what the server needs: {what}")]
+    System {
+        /// What.
+        what: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl ServerError {
+    /// What the caller should do.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        match self {
+            ServerError::Address { .. } => ErrorKind::Invalid,
+            ServerError::Listen { .. } => ErrorKind::Conflict,
+            ServerError::NeedsKey { .. } => ErrorKind::Unauthorized,
+            ServerError::Store { source, .. } | ServerError::Close(source) => source.kind(),
+            ServerError::System { .. } => ErrorKind::Unavailable,
+        }
+    }
+}
+
+/// Which body a failure gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// `{"error"}`: Honeycomb's ingest.
+    Legacy,
+    /// RFC 7807 with `error`: Honeycomb's other resources.
+    Problem,
+    /// `{"message"}`: OTLP over HTTP.
+    Otlp,
+    /// Status in headers: gRPC.
+    Grpc,
+    /// `{"code","message","hint"?}`.
+    Native,
+}
+
+/// A request that was not done.
+#[derive(Clone, Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: ErrorKind,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+    /// Where the kind alone does not say it.
+    status: Option<StatusCode>,
+    /// Word for the metrics.
+    pub(crate) reason: &'static str,
+}
+
+impl Failure {
+    pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Failure { kind, message: message.into(), hint: None, status: None, reason: code(kind) }
+    }
+
+    pub(crate) fn invalid(message: impl Into<String>) -> Self {
+        Failure::new(ErrorKind::Invalid, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Failure::new(ErrorKind::NotFound, message)
+    }
+
+    pub(crate) fn with_status(mut self, status: StatusCode, reason: &'static str) -> Self {
+        self.status = Some(status);
+        self.reason = reason;
+        self
+    }
+
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
+        Failure::invalid(message).with_status(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type")
+    }
+
+    pub(crate) fn overload(message: impl Into<String>) -> Self {
+        let mut failure = Failure::new(ErrorKind::Exhausted, message);
+        failure.reason = "overload";
+        failure
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status.unwrap_or_else(|| status(self.kind))
+    }
+
+    /// Seconds after which the same request may do better.
+    fn retry_after(&self) -> Option<&'static str> {
+        match self.kind {
+            ErrorKind::Exhausted => Some("1"),
+            ErrorKind::Unavailable => Some("2"),
+            _ => None,
+        }
+    }
+
+    /// The answer in the form of a family of routes.
+    pub(crate) fn respond(&self, form: Form) -> Response<Body> {
+        if form == Form::Grpc {
+            return crate::otlp::grpc::status(grpc_code(self), &self.message);
+        }
+        let status = self.status();
+        let (content_type, body) = match form {
+            Form::Legacy => ("application/json", json!({ "error": self.message })),
+            Form::Otlp => ("application/json", json!({ "message": self.message })),
+            Form::Native => {
+                let mut body = json!({ "code": self.code(), "message": self.message });
+                if let Some(hint) = &self.hint {
+                    body["hint"] = hint.as_str().into();
+                }
+                ("application/json", body)
+            }
+            Form::Problem | Form::Grpc => {
+                let problem = match self.kind {
+                    ErrorKind::NotFound => "not-found",
+                    ErrorKind::Exhausted => "rate-limited",
+                    ErrorKind::Invalid if status == StatusCode::UNPROCESSABLE_ENTITY => "validation-failed",
+                    ErrorKind::Invalid => "unparseable",
+                    _ => self.code(),
+                };
+                let body = json!({
+                    "error": self.message,
+                    "status": status.as_u16(),
+                    "type": format!("https://api.honeycomb.io/problems/{problem}"),
+                    "title": status.canonical_reason().unwrap_or("Error"),
+                    "detail": self.hint.as_ref().unwrap_or(&self.message),
+                });
+                ("application/problem+json", body)
+            }
+        };
+        let mut response = Response::new(Body::from(body.to_string()));
+        *response.status_mut() = status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
+        if let Some(seconds) = self.retry_after() {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        response
+    }
+
+    fn code(&self) -> &'static str {
+        if self.status.is_some() { self.reason } else { code(self.kind) }
+    }
+}
+
+/// The one table from kinds to statuses of HTTP.
+fn status(kind: ErrorKind) -> StatusCode {
+    match kind {
+        ErrorKind::Invalid => StatusCode::BAD_REQUEST,
+        ErrorKind::NotFound => StatusCode::NOT_FOUND,
+        ErrorKind::Conflict => StatusCode::CONFLICT,
+        ErrorKind::Unauthorized => StatusCode::UNAUTHORIZED,
+        ErrorKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+        ErrorKind::Exhausted => StatusCode::TOO_MANY_REQUESTS,
+        ErrorKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        // Nobody is left to read it.
+        ErrorKind::Cancelled => StatusCode::REQUEST_TIMEOUT,
+        ErrorKind::Data | ErrorKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// Stable words for programs.
+fn code(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Invalid => "invalid",
+        ErrorKind::NotFound => "not_found",
+        ErrorKind::Conflict => "conflict",
+        ErrorKind::Unauthorized => "unauthorized",
+        ErrorKind::TooLarge => "too_large",
+        ErrorKind::Exhausted => "exhausted",
+        ErrorKind::Unavailable => "unavailable",
+        ErrorKind::Data => "data",
+        ErrorKind::Cancelled => "cancelled",
+        ErrorKind::Internal => "internal",
+    }
+}
+
+/// Statuses of gRPC. Overload is UNAVAILABLE, which every client retries.
+fn grpc_code(failure: &Failure) -> u8 {
+    match failure.kind {
+        _ if failure.status == Some(StatusCode::UNSUPPORTED_MEDIA_TYPE) => 12,
+        ErrorKind::Invalid | ErrorKind::TooLarge => 3,
+        ErrorKind::NotFound => 5,
+        ErrorKind::Conflict => 10,
+        ErrorKind::Unauthorized => 16,
+        ErrorKind::Exhausted | ErrorKind::Unavailable => 14,
+        ErrorKind::Cancelled => 1,
+        ErrorKind::Data => 15,
+        ErrorKind::Internal => 13,
+    }
+}
+
+/// An error with its causes, for people.
+#[must_use]
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(e) = cause {
+        text.push_str(": ");
+        text.push_str(&e.to_string());
+        cause = e.source();
+    }
+    text
+}
