@@ -1,0 +1,449 @@
+//! The naive evaluator: what a question must answer, one obvious loop per operation, from the documents alone
+//! (semantics 13 to 19). The engine is never asked.
+//!
+//! Owns: the meaning of filters, groups and calculations over plain events. Never does: read segments, be fast.
+
+use crate::events::Event;
+use model::{
+    TimeNs, Value,
+    query::{Calculation, Combination, Filter, FilterOp, Having, QuerySpec},
+};
+use serde_json::Value as Json;
+use std::{cmp::Ordering, collections::BTreeMap};
+
+/// A question and the range that its times mean, end exclusive.
+#[derive(Clone, Debug)]
+pub(crate) struct Question {
+    pub(crate) spec: QuerySpec,
+    pub(crate) start_ns: TimeNs,
+    pub(crate) end_ns: TimeNs,
+    pub(crate) now_ns: TimeNs,
+}
+
+/// A group value: 5 and 5.0 are one, other kinds stay apart.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// The bits of a float that is no integer of 64 bits.
+    Float(u64),
+    Str(String),
+}
+
+pub(crate) fn key(value: &Value) -> Key {
+    match value {
+        Value::Null => Key::Null,
+        Value::Bool(b) => Key::Bool(*b),
+        Value::Int(i) => Key::Int(*i),
+        Value::Float(f) => whole(*f).map_or(Key::Float(f.to_bits()), Key::Int),
+        Value::Str(s) => Key::Str(s.clone()),
+    }
+}
+
+const TWO_63: f64 = 9_223_372_036_854_775_808.0;
+
+/// The integer that a float is.
+fn whole(f: f64) -> Option<i64> {
+    (f.fract() == 0.0 && (-TWO_63..TWO_63).contains(&f)).then_some(f as i64)
+}
+
+/// What a result cell may be.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Expected {
+    /// This value, 5 and 5.0 being one.
+    Is(Value),
+    /// A number from here to there.
+    Between(f64, f64),
+    /// A heatmap of these numbers with these weights.
+    Heatmap(Vec<(f64, f64)>),
+    /// One of these.
+    OneOf(Vec<Expected>),
+}
+
+impl Expected {
+    fn near(value: f64, magnitude: f64) -> Expected {
+        let slack = magnitude * 1e-9;
+        Expected::Between(value - slack, value + slack)
+    }
+
+    /// The least and the largest number that it may be; none if it must be null, text or the like.
+    pub(crate) fn numbers(&self) -> Option<(f64, f64)> {
+        match self {
+            Expected::Is(value) => value.number().map(|v| (v, v)),
+            Expected::Between(low, high) => Some((*low, *high)),
+            Expected::Heatmap(_) => None,
+            Expected::OneOf(all) => {
+                all.iter().filter_map(Expected::numbers).reduce(|(a, b), (low, high)| (f64::min(a, low), f64::max(b, high)))
+            }
+        }
+    }
+}
+
+/// The full answer, before havings, orders and the limit.
+#[derive(Debug)]
+pub(crate) struct Truth {
+    pub(crate) groups: BTreeMap<Vec<Key>, Vec<Expected>>,
+    /// By group and start of the bucket.
+    pub(crate) series: BTreeMap<Vec<Key>, BTreeMap<i128, Vec<Expected>>>,
+    pub(crate) n_matched: usize,
+}
+
+/// Numbers by what they are exactly: 2^53 + 1 is more than 2^53 as a float.
+pub(crate) fn compare_numbers(a: &Value, b: &Value) -> Option<Ordering> {
+    match (a, b) {
+        (Value::Int(a), Value::Int(b)) => Some(a.cmp(b)),
+        (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
+        (Value::Int(i), Value::Float(f)) => {
+            let floor = f.floor();
+            Some(if floor >= TWO_63 {
+                Ordering::Less
+            } else if floor < -TWO_63 {
+                Ordering::Greater
+            } else {
+                i.cmp(&(floor as i64)).then(if *f > floor { Ordering::Less } else { Ordering::Equal })
+            })
+        }
+        (Value::Float(_), Value::Int(_)) => compare_numbers(b, a).map(Ordering::reverse),
+        _ => None,
+    }
+}
+
+/// `=`: the same value, or the same written as text.
+fn same(cell: &Value, operand: &Json) -> bool {
+    let operand = Value::from_json(operand).expect("a scalar operand");
+    match (cell, &operand) {
+        (Value::Null, _) | (_, Value::Null) => false,
+        (Value::Bool(a), Value::Bool(b)) => a == b,
+        (Value::Str(a), Value::Str(b)) => a == b,
+        (Value::Str(text), other) | (other, Value::Str(text)) => *text == written(other),
+        _ => compare_numbers(cell, &operand) == Some(Ordering::Equal),
+    }
+}
+
+/// A number or truth value as text.
+fn written(value: &Value) -> String {
+    match value {
+        Value::Bool(b) => b.to_string(),
+        Value::Int(i) => i.to_string(),
+        Value::Float(f) => whole(*f).map_or(f.to_string(), |i| i.to_string()),
+        Value::Null | Value::Str(_) => unreachable!("not asked for"),
+    }
+}
+
+/// `<` and its kin: numbers with numbers, text with text.
+fn compare(cell: &Value, operand: &Json) -> Option<Ordering> {
+    match (cell, operand) {
+        (Value::Str(a), Json::String(b)) => Some(a.as_bytes().cmp(b.as_bytes())),
+        (Value::Int(_) | Value::Float(_), Json::Number(_)) => compare_numbers(cell, &Value::from_json(operand)?),
+        _ => None,
+    }
+}
+
+fn text_pair<'a>(cell: &'a Value, operand: &'a Json) -> Option<(&'a str, &'a str)> {
+    match (cell, operand) {
+        (Value::Str(a), Json::String(b)) => Some((a, b)),
+        _ => None,
+    }
+}
+
+fn filter_holds(event: &Event, filter: &Filter) -> bool {
+    let cell = event.fields.get(&filter.column).unwrap_or(&Value::Null);
+    let operand = filter.value.as_ref().unwrap_or(&Json::Null);
+    match filter.op {
+        FilterOp::Equal => same(cell, operand),
+        FilterOp::NotEqual => !same(cell, operand),
+        FilterOp::In => operand.as_array().expect("a list").iter().any(|o| same(cell, o)),
+        FilterOp::NotIn => !operand.as_array().expect("a list").iter().any(|o| same(cell, o)),
+        FilterOp::Less => compare(cell, operand) == Some(Ordering::Less),
+        FilterOp::LessEqual => compare(cell, operand).is_some_and(Ordering::is_le),
+        FilterOp::Greater => compare(cell, operand) == Some(Ordering::Greater),
+        FilterOp::GreaterEqual => compare(cell, operand).is_some_and(Ordering::is_ge),
+        FilterOp::StartsWith => text_pair(cell, operand).is_some_and(|(a, b)| a.starts_with(b)),
+        FilterOp::DoesNotStartWith => !text_pair(cell, operand).is_some_and(|(a, b)| a.starts_with(b)),
+        FilterOp::EndsWith => text_pair(cell, operand).is_some_and(|(a, b)| a.ends_with(b)),
+        FilterOp::DoesNotEndWith => !text_pair(cell, operand).is_some_and(|(a, b)| a.ends_with(b)),
+        FilterOp::Contains => text_pair(cell, operand).is_some_and(|(a, b)| a.contains(b)),
+        FilterOp::DoesNotContain => !text_pair(cell, operand).is_some_and(|(a, b)| a.contains(b)),
+        FilterOp::Exists => *cell != Value::Null,
+        FilterOp::DoesNotExist => *cell == Value::Null,
+    }
+}
+
+/// Whether an event counts.
+pub(crate) fn matches(event: &Event, spec: &QuerySpec) -> bool {
+    let filters = &spec.filters;
+    match spec.filter_combination.unwrap_or_default() {
+        Combination::And => filters.iter().all(|f| filter_holds(event, f)),
+        Combination::Or => filters.is_empty() || filters.iter().any(|f| filter_holds(event, f)),
+    }
+}
+
+/// The events in the range that match, in the order given.
+pub(crate) fn matching<'a>(events: &'a [Event], question: &Question) -> Vec<&'a Event> {
+    events
+        .iter()
+        .filter(|e| e.time_ns >= question.start_ns && e.time_ns < question.end_ns)
+        .filter(|e| matches(e, &question.spec))
+        .collect()
+}
+
+/// The calculations of a question: COUNT if it names none.
+pub(crate) fn calculations(spec: &QuerySpec) -> Vec<Calculation> {
+    let count = || Calculation {
+        op: "COUNT".into(),
+        column: None,
+        name: None,
+        filters: Vec::new(),
+        filter_combination: None,
+        exact: None,
+    };
+    spec.calculations.clone().unwrap_or_else(|| vec![count()])
+}
+
+/// The truth with buckets of this length; they start at multiples of it.
+pub(crate) fn answer(events: &[Event], question: &Question, granularity_ns: i64) -> Truth {
+    let spec = &question.spec;
+    let matched = matching(events, question);
+    let mut groups: BTreeMap<Vec<Key>, Vec<&Event>> = BTreeMap::new();
+    for event in &matched {
+        let names = spec.breakdowns.iter();
+        let group: Vec<Key> = names.map(|name| event.fields.get(name).map_or(Key::Null, key)).collect();
+        groups.entry(group).or_default().push(event);
+    }
+    if spec.breakdowns.is_empty() {
+        groups.entry(Vec::new()).or_default();
+    }
+    let calculations = calculations(spec);
+    let weighted = !spec.usage_mode.unwrap_or(false);
+    let range = (i128::from(question.start_ns), i128::from(question.end_ns));
+    let mut truth = Truth { groups: BTreeMap::new(), series: BTreeMap::new(), n_matched: matched.len() };
+    for (group, members) in groups {
+        let mut buckets: BTreeMap<i128, Vec<&Event>> = BTreeMap::new();
+        for event in &members {
+            let start = i128::from(event.time_ns.div_euclid(granularity_ns)) * i128::from(granularity_ns);
+            buckets.entry(start).or_default().push(event);
+        }
+        let context = Context { weighted, range, buckets: &buckets, members: &members, granularity: i128::from(granularity_ns) };
+        let series = context.bucket_starts().into_iter().map(|start| {
+            let cells = calculations.iter().map(|c| context.bucket_cell(c, start)).collect();
+            (start, cells)
+        });
+        truth.series.insert(group.clone(), series.collect());
+        truth.groups.insert(group, calculations.iter().map(|c| context.total_cell(c)).collect());
+    }
+    truth
+}
+
+/// One group.
+struct Context<'a> {
+    weighted: bool,
+    range: (i128, i128),
+    buckets: &'a BTreeMap<i128, Vec<&'a Event>>,
+    members: &'a [&'a Event],
+    granularity: i128,
+}
+
+impl Context<'_> {
+    fn weight(&self, event: &Event) -> f64 {
+        if self.weighted { event.sample_rate } else { 1.0 }
+    }
+
+    /// Buckets that may have something to say: those with events, and those after them.
+    fn bucket_starts(&self) -> Vec<i128> {
+        let mut starts: Vec<i128> = self.buckets.keys().copied().collect();
+        starts.extend(self.buckets.keys().map(|b| b + self.granularity));
+        starts.sort_unstable();
+        starts.dedup();
+        starts.retain(|b| *b < self.range.1);
+        starts
+    }
+
+    fn bucket_cell(&self, calculation: &Calculation, start: i128) -> Expected {
+        let events = self.buckets.get(&start).map_or(&[][..], Vec::as_slice);
+        match calculation.op.as_str() {
+            "CONCURRENCY" => self.concurrency(start, start + self.granularity),
+            "RATE_SUM" | "RATE_AVG" | "RATE_MAX" => {
+                let before = self.buckets.get(&(start - self.granularity)).map_or(&[][..], Vec::as_slice);
+                self.rate(calculation, events, before)
+            }
+            _ => self.cell(calculation, events),
+        }
+    }
+
+    fn total_cell(&self, calculation: &Calculation) -> Expected {
+        match calculation.op.as_str() {
+            "CONCURRENCY" => self.concurrency(self.range.0, self.range.1),
+            _ => self.cell(calculation, self.members),
+        }
+    }
+
+    /// The calculations that look at a set of events and nothing else.
+    fn cell(&self, calculation: &Calculation, events: &[&Event]) -> Expected {
+        let column = calculation.column.as_deref().unwrap_or_default();
+        let cells = || events.iter().filter_map(|e| e.fields.get(column).map(|v| (v, self.weight(e))));
+        let numbers = || cells().filter(|(v, _)| v.number().is_some());
+        let n_numbers = numbers().count();
+        let weight: f64 = numbers().map(|(_, w)| w).sum();
+        match calculation.op.as_str() {
+            "COUNT" => {
+                let mut count = 0.0;
+                for event in events {
+                    if calculation.column.is_none() || event.fields.contains_key(column) {
+                        count += self.weight(event);
+                    }
+                }
+                Expected::near(count, count)
+            }
+            "COUNT_DISTINCT" => {
+                let mut seen: Vec<Key> = cells().map(|(v, _)| key(v)).collect();
+                seen.sort_unstable();
+                seen.dedup();
+                Expected::Is(Value::Int(seen.len() as i64))
+            }
+            "HEATMAP" => Expected::Heatmap(numbers().map(|(v, w)| (v.number().unwrap_or_default(), w)).collect()),
+            _ if n_numbers == 0 => Expected::Is(Value::Null),
+            "SUM" | "AVG" => {
+                let (mut sum, mut magnitude) = (0.0, 0.0);
+                for (value, w) in numbers() {
+                    let v = value.number().unwrap_or_default();
+                    sum += v * w;
+                    magnitude += (v * w).abs();
+                }
+                let divisor = if calculation.op == "AVG" { weight } else { 1.0 };
+                Expected::near(sum / divisor, magnitude / divisor)
+            }
+            "MIN" | "MAX" => {
+                let mut best: Option<&Value> = None;
+                let better = if calculation.op == "MIN" { Ordering::Less } else { Ordering::Greater };
+                for (value, _) in numbers() {
+                    if best.is_none_or(|b| compare_numbers(value, b) == Some(better)) {
+                        best = Some(value);
+                    }
+                }
+                best.map_or(Expected::Is(Value::Null), |v| Expected::Is(v.clone()))
+            }
+            op => {
+                let share = percentile(op).unwrap_or_else(|| panic!("operator {op}"));
+                let sorted = {
+                    let mut sorted: Vec<(f64, f64)> = numbers().map(|(v, w)| (v.number().unwrap_or_default(), w)).collect();
+                    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+                    sorted
+                };
+                let (low, high) = (value_at(&sorted, weight * share - 1.0), value_at(&sorted, weight * share + 1.0));
+                // Few events: exact. Many: within one percent.
+                let slack = if events.len() < 100 { 1e-12 } else { 0.01 };
+                Expected::Between(low - low.abs() * slack, high + high.abs() * slack)
+            }
+        }
+    }
+
+    /// Average number of spans under way at a time from `from` to `to`.
+    fn concurrency(&self, from: i128, to: i128) -> Expected {
+        let mut sum = 0.0;
+        for event in self.members {
+            let Some(ms) = event.fields.get("duration_ms").and_then(Value::number) else { continue };
+            let start = i128::from(event.time_ns);
+            let end = start.saturating_add((ms * 1e6) as i128);
+            sum += (end.min(to) - start.max(from)).max(0) as f64 * self.weight(event);
+        }
+        // A nanosecond of rounding per event.
+        let length = (to - from) as f64;
+        let slack = self.members.len() as f64 * 100.0 / length + sum / length * 1e-9;
+        Expected::Between(sum / length - slack, sum / length + slack)
+    }
+
+    /// SUM, AVG or MAX of a bucket less that of the one before.
+    fn rate(&self, calculation: &Calculation, events: &[&Event], before: &[&Event]) -> Expected {
+        let op = calculation.op.trim_start_matches("RATE_").to_owned();
+        let plain = Calculation { op, ..calculation.clone() };
+        match (self.cell(&plain, events).numbers(), self.cell(&plain, before).numbers()) {
+            (Some((a, b)), Some((c, d))) => {
+                let slack = (a.abs() + c.abs()) * 1e-9;
+                Expected::Between(a - d - slack, b - c + slack)
+            }
+            _ => Expected::Is(Value::Null),
+        }
+    }
+}
+
+/// The value at a weighted rank, the ends included.
+fn value_at(sorted: &[(f64, f64)], rank: f64) -> f64 {
+    let mut passed = 0.0;
+    for (value, weight) in sorted {
+        passed += weight;
+        if passed >= rank {
+            return *value;
+        }
+    }
+    sorted[sorted.len() - 1].0
+}
+
+/// The share below which a percentile lies.
+pub(crate) fn percentile(op: &str) -> Option<f64> {
+    Some(match op {
+        "P001" => 0.001,
+        "P01" => 0.01,
+        "P05" => 0.05,
+        "P10" => 0.1,
+        "P20" => 0.2,
+        "P25" => 0.25,
+        "P50" => 0.5,
+        "P75" => 0.75,
+        "P80" => 0.8,
+        "P90" => 0.9,
+        "P95" => 0.95,
+        "P99" => 0.99,
+        "P999" => 0.999,
+        _ => return None,
+    })
+}
+
+/// Whether a group passes a having; `None` where rounding decides.
+pub(crate) fn passes(having: &Having, cell: &Expected) -> Option<bool> {
+    let bound = having.value.as_f64().expect("a number");
+    let Some((low, high)) = cell.numbers() else {
+        // Nothing is neither equal to a number nor on one side of it; whether it is unequal is a matter of taste.
+        return if having.op == FilterOp::NotEqual { None } else { Some(false) };
+    };
+    let certain = |low_holds: bool, high_holds: bool| (low_holds == high_holds).then_some(low_holds);
+    match having.op {
+        FilterOp::Less => certain(low < bound, high < bound),
+        FilterOp::LessEqual => certain(low <= bound, high <= bound),
+        FilterOp::Greater => certain(low > bound, high > bound),
+        FilterOp::GreaterEqual => certain(low >= bound, high >= bound),
+        FilterOp::Equal if bound < low || bound > high => Some(false),
+        FilterOp::Equal => (low == high).then_some(true),
+        FilterOp::NotEqual if bound < low || bound > high => Some(true),
+        FilterOp::NotEqual => (low == high).then_some(false),
+        op => panic!("having {op:?}"),
+    }
+}
+
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_compare_by_what_they_are() {
+        let two_53 = 9_007_199_254_740_992.0;
+        for (int, float, expected) in [
+            (5, 5.0, Ordering::Equal),
+            (5, 5.5, Ordering::Less),
+            (-5, -5.5, Ordering::Greater),
+            ((1 << 53) + 1, two_53, Ordering::Greater),
+            (i64::MAX, TWO_63, Ordering::Less),
+            (i64::MIN, -TWO_63, Ordering::Equal),
+            (i64::MIN, -1e200, Ordering::Greater),
+            (0, 1e-300, Ordering::Less),
+            (0, -1e-300, Ordering::Greater),
+        ] {
+            assert_eq!(compare_numbers(&Value::Int(int), &Value::Float(float)), Some(expected), "{int} {float}");
+        }
+    }
+
+    #[test]
+    fn a_percentile_lies_next_to_the_weighted_rank() {
+        let sorted = [(1.0, 1.0), (2.0, 1.0), (3.0, 8.0)];
+        assert_eq!((value_at(&sorted, -1.0), value_at(&sorted, 1.0), value_at(&sorted, 1.5), value_at(&sorted, 99.0)), (1.0, 1.0, 2.0, 3.0));
+    }
+}

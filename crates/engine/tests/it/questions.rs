@@ -1,0 +1,353 @@
+//! Random questions that are valid over given events: operands are taken from the data, from next to it, or from nowhere.
+//!
+//! Owns: the generator of questions. Never does: answer them.
+
+use crate::{
+    events::{self, ColumnPlan, Event, Kind, Rng},
+    oracle::{self, Question},
+};
+use model::{
+    TimeNs, Value,
+    query::{Calculation, Combination, Direction, Filter, FilterOp, Having, Order, QuerySpec},
+};
+use serde_json::{Value as Json, json};
+
+const SECOND: i64 = model::NS_PER_SECOND;
+const PERCENTILES: [&str; 13] =
+    ["P001", "P01", "P05", "P10", "P20", "P25", "P50", "P75", "P80", "P90", "P95", "P99", "P999"];
+
+/// What questions may be about.
+pub(crate) struct Subject<'a> {
+    pub(crate) events: &'a [Event],
+    /// Columns that have a cell somewhere.
+    pub(crate) names: Vec<&'a str>,
+}
+
+impl<'a> Subject<'a> {
+    pub(crate) fn new(events: &'a [Event], columns: &'a [ColumnPlan]) -> Subject<'a> {
+        let names = columns.iter().map(|c| c.name.as_str());
+        let names = names.filter(|name| events.iter().any(|e| e.fields.contains_key(*name))).collect();
+        Subject { events, names }
+    }
+
+    fn name(&self, rng: &mut Rng) -> String {
+        (*rng.pick(&self.names)).to_owned()
+    }
+
+    /// A column that holds numbers, if chance finds one.
+    fn numeric(&self, rng: &mut Rng) -> String {
+        for _ in 0..4 {
+            let name = self.name(rng);
+            for _ in 0..3 {
+                let event = rng.pick(self.events);
+                if event.fields.get(&name).is_some_and(|v| v.number().is_some()) {
+                    return name;
+                }
+            }
+        }
+        self.name(rng)
+    }
+
+    /// A cell of this column, if chance finds one.
+    fn cell(&self, rng: &mut Rng, name: &str) -> Option<&'a Value> {
+        (0..8).find_map(|_| self.events[rng.below(self.events.len())].fields.get(name))
+    }
+}
+
+/// A scalar to compare with.
+fn operand(rng: &mut Rng, subject: &Subject<'_>, name: &str) -> Value {
+    let found = subject.cell(rng, name).filter(|_| rng.chance(0.85)).cloned();
+    let value = found.unwrap_or_else(|| {
+        let kind = *rng.pick(&Kind::ALL);
+        events::cell(rng, kind)
+    });
+    match value {
+        // The same number another way: as text, as a float, next to it.
+        Value::Int(i) => match rng.below(8) {
+            0 => Value::Str(i.to_string()),
+            1 if i.abs() < 1 << 53 => Value::Float(i as f64),
+            2 => Value::Int(i.wrapping_add(1)),
+            3 => Value::Float(i as f64 + 0.5),
+            _ => Value::Int(i),
+        },
+        Value::Float(f) => match rng.below(8) {
+            0 if f.abs() < 1e6 && f.abs() > 1e-3 => Value::Str(f.to_string()),
+            1 if f.abs() < 1e15 => Value::Int(f as i64),
+            2 => Value::Float(f.next_up()),
+            _ => Value::Float(f),
+        },
+        Value::Bool(b) => match rng.below(6) {
+            0 => Value::Str(b.to_string()),
+            1 => Value::Int(b.into()),
+            _ => Value::Bool(b),
+        },
+        Value::Str(text) => match rng.below(8) {
+            0 => text.parse().map_or(Value::Str(text), Value::Int),
+            _ => Value::Str(text),
+        },
+        Value::Null => Value::Int(0),
+    }
+}
+
+/// A piece of a text.
+fn piece(rng: &mut Rng, text: &str, op: FilterOp) -> String {
+    let chars: Vec<char> = text.chars().collect();
+    let (mut from, mut to) = (rng.below(chars.len() + 1), rng.below(chars.len() + 1));
+    if from > to {
+        (from, to) = (to, from);
+    }
+    match op.positive().0 {
+        FilterOp::StartsWith => from = 0,
+        FilterOp::EndsWith => to = chars.len(),
+        _ => {}
+    }
+    to = to.min(from + 40);
+    chars[from..to].iter().collect()
+}
+
+fn filter(rng: &mut Rng, subject: &Subject<'_>) -> Filter {
+    let ops = [
+        FilterOp::Equal,
+        FilterOp::NotEqual,
+        FilterOp::Greater,
+        FilterOp::GreaterEqual,
+        FilterOp::Less,
+        FilterOp::LessEqual,
+        FilterOp::StartsWith,
+        FilterOp::DoesNotStartWith,
+        FilterOp::EndsWith,
+        FilterOp::DoesNotEndWith,
+        FilterOp::Exists,
+        FilterOp::DoesNotExist,
+        FilterOp::Contains,
+        FilterOp::DoesNotContain,
+        FilterOp::In,
+        FilterOp::NotIn,
+    ];
+    let op = *rng.pick(&ops);
+    let column = subject.name(rng);
+    let value = match op.positive().0 {
+        FilterOp::Exists => None,
+        FilterOp::In => {
+            let n = if rng.chance(0.03) { 300 } else { 1 + rng.below(6) };
+            Some(Json::Array((0..n).map(|_| operand(rng, subject, &column).to_json()).collect()))
+        }
+        FilterOp::Equal => Some(operand(rng, subject, &column).to_json()),
+        FilterOp::StartsWith | FilterOp::EndsWith | FilterOp::Contains => {
+            let text = match operand(rng, subject, &column) {
+                Value::Str(text) => piece(rng, &text, op),
+                other => other.to_json().to_string(),
+            };
+            Some(Json::String(text))
+        }
+        _ => match operand(rng, subject, &column) {
+            Value::Bool(b) => Some(json!(i64::from(b))),
+            other => Some(other.to_json()),
+        },
+    };
+    Filter { column, op, value }
+}
+
+fn calculation(rng: &mut Rng, subject: &Subject<'_>) -> Calculation {
+    let plain = |op: &str, column| Calculation {
+        op: op.into(),
+        column,
+        name: None,
+        filters: Vec::new(),
+        filter_combination: None,
+        exact: None,
+    };
+    match rng.below(20) {
+        0..=2 => plain("COUNT", None),
+        3 => plain("COUNT", Some(subject.name(rng))),
+        4 => plain("CONCURRENCY", None),
+        5 | 6 => plain("COUNT_DISTINCT", Some(subject.name(rng))),
+        7 => Calculation { exact: Some(true), ..plain("COUNT_DISTINCT", Some(subject.name(rng))) },
+        8 => plain(["RATE_SUM", "RATE_AVG", "RATE_MAX"][rng.below(3)], Some(subject.numeric(rng))),
+        9 | 10 => plain("HEATMAP", Some(subject.numeric(rng))),
+        11..=14 => plain(rng.pick(&PERCENTILES), Some(subject.numeric(rng))),
+        _ => plain(["SUM", "AVG", "MIN", "MAX"][rng.below(4)], Some(subject.numeric(rng))),
+    }
+}
+
+fn calculations(rng: &mut Rng, subject: &Subject<'_>) -> Option<Vec<Calculation>> {
+    let n = match rng.below(20) {
+        0 => return None,
+        1 => return Some(Vec::new()),
+        2..=9 => 1,
+        10..=16 => 2 + rng.below(2),
+        _ => 4 + rng.below(6),
+    };
+    let mut all: Vec<Calculation> = Vec::new();
+    for i in 0..n {
+        let mut one = calculation(rng, subject);
+        // CONCURRENCY needs the column that it reads.
+        if one.op == "CONCURRENCY" && !subject.names.contains(&"duration_ms") {
+            one.op = "COUNT".into();
+        }
+        if rng.chance(0.1) {
+            one.name = Some(format!("named {i}"));
+        }
+        if all.iter().all(|other| other.key() != one.key()) {
+            all.push(one);
+        }
+    }
+    Some(all)
+}
+
+/// Seconds as text, to the nanosecond.
+fn seconds(time: TimeNs) -> String {
+    let (whole, fraction) = (time.unsigned_abs() / SECOND as u64, time.unsigned_abs() % SECOND as u64);
+    let sign = if time < 0 { "-" } else { "" };
+    if fraction == 0 { format!("{sign}{whole}") } else { format!("{sign}{whole}.{fraction:09}") }
+}
+
+/// Start or end as JSON: whole seconds as a number or text, else text.
+fn time_json(rng: &mut Rng, time: TimeNs) -> Json {
+    if time % SECOND == 0 && rng.chance(0.7) { json!(time / SECOND) } else { json!(seconds(time)) }
+}
+
+/// A time on, next to, or far from the events.
+fn some_time(rng: &mut Rng, subject: &Subject<'_>) -> TimeNs {
+    let at = rng.pick(subject.events).time_ns;
+    match rng.below(6) {
+        0 => at,
+        1 => at + 1,
+        2 => at / SECOND * SECOND,
+        3 => at - at % (60 * SECOND),
+        4 => at + rng.between(-3600 * SECOND, 3600 * SECOND),
+        _ => at + rng.between(-SECOND, SECOND),
+    }
+}
+
+/// The time of the question, as `spec` says it and as the oracle reads it.
+fn range(rng: &mut Rng, subject: &Subject<'_>, spec: &mut QuerySpec) -> (TimeNs, TimeNs, TimeNs) {
+    let low = subject.events.iter().map(|e| e.time_ns).min().unwrap_or(0);
+    let high = subject.events.iter().map(|e| e.time_ns).max().unwrap_or(0);
+    let now = high.saturating_add(rng.between(1, 600 * SECOND));
+    let (start, end) = match rng.below(8) {
+        // Everything.
+        0..=3 => (low, high + 1),
+        // Cut by a nanosecond at both ends.
+        4 => (low, high.max(low + 1)),
+        _ => {
+            let (a, b) = (some_time(rng, subject), some_time(rng, subject));
+            (a.min(b), a.max(b).max(a.min(b) + 1))
+        }
+    };
+    let whole_seconds = |t: i64| t.div_euclid(SECOND) * SECOND;
+    match rng.below(5) {
+        0 => {
+            let length = (end - start) / SECOND + 1;
+            spec.start_time = Some(time_json(rng, start));
+            spec.time_range = Some(length as f64);
+            (start, start + length * SECOND, now)
+        }
+        1 => {
+            let length = (end - start) / SECOND + 1;
+            spec.end_time = Some(time_json(rng, end));
+            spec.time_range = Some(length as f64);
+            (end - length * SECOND, end, now)
+        }
+        2 if now - low < 366 * 86_400 * SECOND => {
+            // Relative to now; the default is two hours.
+            let now = whole_seconds(now);
+            if rng.chance(0.3) {
+                return (now - 7_200 * SECOND, now, now);
+            }
+            let length = rng.between(1, (now - low) / SECOND + 10);
+            spec.time_range = Some(length as f64);
+            (now - length * SECOND, now, now)
+        }
+        _ => {
+            spec.start_time = Some(time_json(rng, start));
+            spec.end_time = Some(time_json(rng, end));
+            (start, end, now)
+        }
+    }
+}
+
+/// A granularity that gives a sane number of buckets, or none.
+fn granularity(rng: &mut Rng, length_ns: i64) -> Option<f64> {
+    let length = length_ns as f64 / 1e9;
+    let steps = [0.001, 0.01, 0.5, 1.0, 2.5, 5.0, 7.0, 10.0, 60.0, 300.0, 3_600.0, 86_400.0, 31_536_000.0];
+    let fits: Vec<f64> = steps.into_iter().filter(|g| length / g < 900.0 && *g <= length).collect();
+    match rng.below(4) {
+        0 => None,
+        1 => Some(0.0),
+        _ if fits.is_empty() => None,
+        _ => Some(*rng.pick(&fits)),
+    }
+}
+
+fn orders(rng: &mut Rng, spec: &QuerySpec) -> Vec<Order> {
+    let mut keys: Vec<(Option<String>, Option<String>)> = spec.breakdowns.iter().map(|b| (None, Some(b.clone()))).collect();
+    keys.extend(oracle::calculations(spec).into_iter().filter(|c| c.op != "HEATMAP").map(|c| (Some(c.op), c.column)));
+    rng.shuffle(&mut keys);
+    keys.dedup();
+    keys.truncate(1 + rng.below(3));
+    let mut orders: Vec<Order> = Vec::new();
+    for (op, column) in keys {
+        if orders.iter().any(|o| o.op == op && o.column == column) {
+            continue;
+        }
+        let order = match rng.below(5) {
+            0 => None,
+            1 => Some(Direction::Ascending),
+            _ => Some(Direction::Descending),
+        };
+        orders.push(Order { op, column, order });
+    }
+    orders
+}
+
+fn havings(rng: &mut Rng, spec: &QuerySpec, likely: f64) -> Vec<Having> {
+    let calculations = oracle::calculations(spec);
+    let may: Vec<&Calculation> = calculations.iter().filter(|c| c.op != "HEATMAP").collect();
+    if may.is_empty() || !rng.chance(0.15) {
+        return Vec::new();
+    }
+    let ops = [FilterOp::Equal, FilterOp::NotEqual, FilterOp::Greater, FilterOp::GreaterEqual, FilterOp::Less, FilterOp::LessEqual];
+    (0..1 + rng.below(2))
+        .map(|_| {
+            let calculation = rng.pick(&may);
+            let op = *rng.pick(&ops);
+            let value = if rng.chance(0.5) { json!(rng.between(0, 10)) } else { json!((rng.unit() * likely).floor() + 0.5) };
+            Having { calculate_op: calculation.op.clone(), column: calculation.column.clone(), op, value }
+        })
+        .collect()
+}
+
+/// The next question.
+pub(crate) fn question(rng: &mut Rng, subject: &Subject<'_>) -> Question {
+    let mut spec = QuerySpec { calculations: calculations(rng, subject), ..QuerySpec::default() };
+    let n_filters = *rng.pick(&[0, 0, 0, 1, 1, 1, 2, 2, 3, 5]);
+    spec.filters = (0..n_filters).map(|_| filter(rng, subject)).collect();
+    spec.filter_combination = *rng.pick(&[None, Some(Combination::And), Some(Combination::Or), Some(Combination::Or)]);
+    let (start_ns, end_ns, now_ns) = range(rng, subject, &mut spec);
+    if rng.chance(0.1) {
+        spec.usage_mode = Some(rng.chance(0.8));
+    }
+    if rng.chance(0.4) {
+        spec.limit = Some(*rng.pick(&[1, 2, 3, 5, 10, 100, 1_000]));
+    }
+    if spec.calculations.as_ref().is_some_and(Vec::is_empty) {
+        return Question { spec, start_ns, end_ns, now_ns };
+    }
+    let n_breakdowns = *rng.pick(&[0, 0, 1, 1, 1, 2, 2, 3, 4]);
+    for _ in 0..n_breakdowns {
+        let name = subject.name(rng);
+        if !spec.breakdowns.contains(&name) {
+            spec.breakdowns.push(name);
+        }
+    }
+    spec.granularity = granularity(rng, end_ns - start_ns);
+    if rng.chance(0.6) {
+        spec.orders = orders(rng, &spec);
+    }
+    spec.havings = havings(rng, &spec, subject.events.len() as f64 / 4.0);
+    if rng.chance(0.05) {
+        spec.compare_time_offset_seconds = Some(*rng.pick(&[1_800.0, 3_600.0, 7_200.0, 86_400.0, 60.0]));
+    }
+    Question { spec, start_ns, end_ns, now_ns }
+}
