@@ -1,0 +1,389 @@
+//! Dictionaries: the distinct values of a column, ascending by bytes, each with its number of events.
+//!
+//! Text is front-coded in pages that are compressed one by one, so that one value can be read without the others.
+//! Owns: writing, decoding, looking up. Never does: decide which columns get a dictionary.
+
+use super::SegmentError;
+use model::{ColumnKind, IdKind, hash128, write_id};
+use std::sync::OnceLock;
+
+/// Entries of a page, at most.
+const PAGE_ENTRIES: usize = 2048;
+/// Bytes of text after which a page ends.
+const PAGE_BYTES: usize = 64 << 10;
+/// Longest prefix shared with the entry before: bounds how far front coding can inflate.
+const SHARED_MAX: usize = 255;
+const PAGE_RECORD: usize = 20;
+
+/// Effort of compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Effort {
+    /// None: images that live for seconds.
+    Fast,
+    /// Text is compressed with zstd.
+    Small,
+}
+
+const ZSTD_LEVEL: i32 = 3;
+
+pub(super) fn put_varint(mut v: u32, out: &mut Vec<u8>) {
+    while v >= 0x80 {
+        out.push(v as u8 | 0x80);
+        v >>= 7;
+    }
+    out.push(v as u8);
+}
+
+pub(super) fn get_varint(b: &mut &[u8]) -> Option<u32> {
+    let mut v = 0u64;
+    for shift in [0, 7, 14, 21, 28] {
+        let (&first, rest) = b.split_first()?;
+        *b = rest;
+        v |= u64::from(first & 0x7f) << shift;
+        if first < 0x80 {
+            return u32::try_from(v).ok();
+        }
+    }
+    None
+}
+
+fn write_counts(counts: &[u32], out: &mut Vec<u8>) {
+    let mut bytes = Vec::with_capacity(counts.len() * 2);
+    for &c in counts {
+        put_varint(c, &mut bytes);
+    }
+    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
+    out.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    out.extend_from_slice(&bytes);
+}
+
+/// Appends a text dictionary; `get(i)` are its entries, ascending. Answers the bytes of text.
+pub(super) fn write_text<'a>(counts: &[u32], get: impl Fn(usize) -> &'a [u8], effort: Effort, out: &mut Vec<u8>) -> u64 {
+    write_counts(counts, out);
+    let mut pages: Vec<[u8; PAGE_RECORD]> = Vec::new();
+    let mut body: Vec<u8> = Vec::new();
+    let mut page: Vec<u8> = Vec::new();
+    let (mut first, mut text_bytes) = (0usize, 0u64);
+    let mut close = |first: usize, page: &mut Vec<u8>| {
+        let packed = match effort {
+            Effort::Small if page.len() > 64 => zstd::bulk::compress(page, ZSTD_LEVEL).ok().filter(|z| z.len() < page.len()),
+            _ => None,
+        };
+        let start = body.len() as u32;
+        body.extend_from_slice(packed.as_deref().unwrap_or(page));
+        let stored = &body[start as usize..];
+        let mut record = [0; PAGE_RECORD];
+        for (slot, v) in
+            record.chunks_exact_mut(4).zip([first as u32, start, stored.len() as u32, page.len() as u32, crc32c::crc32c(stored)])
+        {
+            slot.copy_from_slice(&v.to_le_bytes());
+        }
+        pages.push(record);
+        page.clear();
+    };
+    let mut before: &[u8] = &[];
+    for i in 0..counts.len() {
+        if i > first && (i - first >= PAGE_ENTRIES || page.len() >= PAGE_BYTES) {
+            close(first, &mut page);
+            first = i;
+            before = &[];
+        }
+        let text = get(i);
+        let shared = before.iter().zip(text).take(SHARED_MAX).take_while(|(a, b)| a == b).count();
+        put_varint(shared as u32, &mut page);
+        put_varint((text.len() - shared) as u32, &mut page);
+        page.extend_from_slice(&text[shared..]);
+        text_bytes += text.len() as u64;
+        before = text;
+    }
+    if !counts.is_empty() {
+        close(first, &mut page);
+    }
+    out.extend_from_slice(&(pages.len() as u32).to_le_bytes());
+    let table: Vec<u8> = pages.concat();
+    out.extend_from_slice(&crc32c::crc32c(&table).to_le_bytes());
+    out.extend_from_slice(&table);
+    out.extend_from_slice(&body);
+    text_bytes
+}
+
+/// Appends a dictionary of ids: `raw` holds their bytes, ascending.
+pub(super) fn write_ids(counts: &[u32], raw: &[u8], out: &mut Vec<u8>) {
+    write_counts(counts, out);
+    out.extend_from_slice(&crc32c::crc32c(raw).to_le_bytes());
+    out.extend_from_slice(raw);
+}
+
+#[derive(Debug)]
+enum Values {
+    Text { bytes: Vec<u8>, ends: Vec<u32> },
+    Ids { kind: IdKind, raw: Vec<u8> },
+}
+
+/// The dictionary of a column, decoded. Entries are ascending by bytes, so a value is found by binary search.
+#[derive(Debug)]
+pub struct Dict {
+    values: Values,
+    counts: Vec<u32>,
+    hashes: OnceLock<Vec<u128>>,
+}
+
+/// The bytes of a dictionary, taken apart.
+struct Sections<'a> {
+    counts: &'a [u8],
+    rest: &'a [u8],
+}
+
+fn take<'a>(b: &mut &'a [u8], n: usize) -> Option<&'a [u8]> {
+    let (head, rest) = b.split_at_checked(n)?;
+    *b = rest;
+    Some(head)
+}
+
+fn take_u32(b: &mut &[u8]) -> Option<u32> {
+    take(b, 4)?.first_chunk().map(|c| u32::from_le_bytes(*c))
+}
+
+fn sections(mut b: &[u8]) -> Option<Sections<'_>> {
+    let bytes = take_u32(&mut b)? as usize;
+    let crc = take_u32(&mut b)?;
+    let counts = take(&mut b, bytes)?;
+    (crc32c::crc32c(counts) == crc).then_some(Sections { counts, rest: b })
+}
+
+#[derive(Clone, Copy)]
+struct Page<'a> {
+    first: usize,
+    stored: &'a [u8],
+    raw_bytes: usize,
+    crc: u32,
+}
+
+fn pages(mut b: &[u8]) -> Option<Vec<Page<'_>>> {
+    let n = take_u32(&mut b)? as usize;
+    let crc = take_u32(&mut b)?;
+    let table = take(&mut b, n.checked_mul(PAGE_RECORD)?)?;
+    if crc32c::crc32c(table) != crc {
+        return None;
+    }
+    let mut out = Vec::with_capacity(n);
+    for mut record in table.chunks_exact(PAGE_RECORD) {
+        let r = &mut record;
+        let (first, start, bytes, raw_bytes, crc) = (take_u32(r)?, take_u32(r)?, take_u32(r)?, take_u32(r)?, take_u32(r)?);
+        let stored = b.get(start as usize..)?.get(..bytes as usize)?;
+        out.push(Page { first: first as usize, stored, raw_bytes: raw_bytes as usize, crc });
+    }
+    Some(out)
+}
+
+/// Largest page that a reader takes: [`PAGE_BYTES`] plus one entry of the largest field.
+const PAGE_RAW_MAX: usize = PAGE_BYTES + (2 << 20);
+
+fn open_page<'a>(page: Page<'a>, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
+    if crc32c::crc32c(page.stored) != page.crc || page.raw_bytes > PAGE_RAW_MAX {
+        return None;
+    }
+    if page.stored.len() == page.raw_bytes {
+        return Some(page.stored);
+    }
+    *buffer = zstd::bulk::decompress(page.stored, page.raw_bytes).ok()?;
+    (buffer.len() == page.raw_bytes).then_some(buffer.as_slice())
+}
+
+/// Calls `visit` with the entries of an open page, in order, until it answers false.
+fn walk(mut raw: &[u8], mut visit: impl FnMut(&[u8]) -> bool) -> Option<()> {
+    let mut text: Vec<u8> = Vec::new();
+    while !raw.is_empty() {
+        let shared = get_varint(&mut raw)? as usize;
+        let rest = get_varint(&mut raw)? as usize;
+        if shared > text.len() {
+            return None;
+        }
+        text.truncate(shared);
+        text.extend_from_slice(take(&mut raw, rest)?);
+        if !visit(&text) {
+            break;
+        }
+    }
+    Some(())
+}
+
+fn damaged(what: &str) -> SegmentError {
+    SegmentError::Damaged { what: format!("dictionary ({what})") }
+}
+
+/// One text entry, decoding only its page.
+pub(super) fn read_one(b: &[u8], kind: ColumnKind, code: u32) -> Result<String, SegmentError> {
+    let go = || {
+        let rest = sections(b)?.rest;
+        if let Some(id) = kind.id() {
+            let raw = rest.get(4..)?.get(code as usize * id.width()..)?.get(..id.width())?;
+            let mut text = String::new();
+            write_id(id, raw, &mut text);
+            return Some(text);
+        }
+        let pages = pages(rest)?;
+        let at = pages.partition_point(|p| p.first <= code as usize).checked_sub(1)?;
+        let mut buffer = Vec::new();
+        let raw = open_page(pages[at], &mut buffer)?;
+        let mut left = code as usize - pages[at].first;
+        let mut found = None;
+        walk(raw, |text| {
+            if left == 0 {
+                found = Some(String::from_utf8_lossy(text).into_owned());
+            }
+            left = left.wrapping_sub(1);
+            found.is_none()
+        })?;
+        found
+    };
+    go().ok_or_else(|| damaged("one value"))
+}
+
+impl Dict {
+    /// Decodes a dictionary of `n` entries.
+    pub(super) fn read(b: &[u8], kind: ColumnKind, n: usize) -> Result<Dict, SegmentError> {
+        let Sections { counts: mut packed, rest } = sections(b).ok_or_else(|| damaged("counts"))?;
+        if n > packed.len() {
+            return Err(damaged("counts"));
+        }
+        let mut counts = Vec::with_capacity(n);
+        for _ in 0..n {
+            counts.push(get_varint(&mut packed).ok_or_else(|| damaged("counts"))?);
+        }
+        let values = match kind.id() {
+            Some(id) => read_ids(rest, id, n).ok_or_else(|| damaged("ids"))?,
+            None => read_text(rest, n).ok_or_else(|| damaged("text"))?,
+        };
+        Ok(Dict { values, counts, hashes: OnceLock::new() })
+    }
+
+    /// Number of distinct values; also the code that stands for "missing".
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.counts.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.counts.is_empty()
+    }
+
+    /// Bytes of memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        let values = match &self.values {
+            Values::Text { bytes, ends } => bytes.len() + 4 * ends.len(),
+            Values::Ids { raw, .. } => raw.len(),
+        };
+        values + self.counts.len() * 4 + self.hashes.get().map_or(0, |h| h.len() * 16)
+    }
+
+    /// The bytes of a code as they are ordered: UTF-8 text, or the raw id.
+    pub(super) fn raw(&self, code: u32) -> &[u8] {
+        let code = code as usize;
+        match &self.values {
+            Values::Text { bytes, ends } => {
+                let start = if code == 0 { 0 } else { ends[code - 1] as usize };
+                &bytes[start..ends[code] as usize]
+            }
+            Values::Ids { kind, raw } => &raw[code * kind.width()..(code + 1) * kind.width()],
+        }
+    }
+
+    /// The text of a code; ids are written into `scratch`. The code must be below [`Self::len`].
+    #[must_use]
+    pub fn text<'a>(&'a self, code: u32, scratch: &'a mut String) -> &'a str {
+        match &self.values {
+            // Checked when it was decoded.
+            Values::Text { .. } => std::str::from_utf8(self.raw(code)).unwrap_or_default(),
+            Values::Ids { kind, .. } => {
+                scratch.clear();
+                write_id(*kind, self.raw(code), scratch);
+                scratch
+            }
+        }
+    }
+
+    /// The bytes of a text dictionary's entry, without a check for UTF-8; `None` for ids.
+    #[must_use]
+    pub fn text_bytes(&self, code: u32) -> Option<&[u8]> {
+        matches!(self.values, Values::Text { .. }).then(|| self.raw(code))
+    }
+
+    /// 128-bit hash of the text of a code (the same for ids in whatever layout they are kept).
+    #[must_use]
+    pub fn hash(&self, code: u32) -> u128 {
+        self.hashes()[code as usize]
+    }
+
+    /// The hashes of all codes; computed on first use.
+    pub fn hashes(&self) -> &[u128] {
+        self.hashes.get_or_init(|| {
+            let mut scratch = String::new();
+            (0..self.len() as u32)
+                .map(|c| match &self.values {
+                    Values::Text { .. } => hash128(self.raw(c)),
+                    Values::Ids { .. } => hash128(self.text(c, &mut scratch).as_bytes()),
+                })
+                .collect()
+        })
+    }
+
+    /// Events with this value, unweighted.
+    #[must_use]
+    pub fn count(&self, code: u32) -> u32 {
+        self.counts[code as usize]
+    }
+
+    /// The code of a text.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<u32> {
+        let id;
+        let key: &[u8] = match &self.values {
+            Values::Text { .. } => text.as_bytes(),
+            Values::Ids { kind, .. } => {
+                id = model::parse_id(text.as_bytes()).filter(|(k, _)| k == kind)?.1;
+                &id[..kind.width()]
+            }
+        };
+        let (mut low, mut high) = (0, self.len());
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.raw(middle as u32) < key { low = middle + 1 } else { high = middle }
+        }
+        (low < self.len() && self.raw(low as u32) == key).then_some(low as u32)
+    }
+}
+
+fn read_ids(mut b: &[u8], kind: IdKind, n: usize) -> Option<Values> {
+    let crc = take_u32(&mut b)?;
+    let raw = take(&mut b, n.checked_mul(kind.width())?)?;
+    (crc32c::crc32c(raw) == crc).then(|| Values::Ids { kind, raw: raw.to_vec() })
+}
+
+fn read_text(b: &[u8], n: usize) -> Option<Values> {
+    let pages = pages(b)?;
+    let mut bytes = Vec::with_capacity(pages.iter().map(|p| p.raw_bytes.min(PAGE_RAW_MAX)).sum());
+    let mut ends = Vec::with_capacity(n);
+    let mut buffer = Vec::new();
+    for page in pages {
+        let mut raw = open_page(page, &mut buffer)?;
+        let mut start = bytes.len();
+        while !raw.is_empty() {
+            let shared = get_varint(&mut raw)? as usize;
+            let rest = get_varint(&mut raw)? as usize;
+            let next = bytes.len();
+            if start + shared > next || shared > SHARED_MAX {
+                return None;
+            }
+            bytes.extend_from_within(start..start + shared);
+            bytes.extend_from_slice(take(&mut raw, rest)?);
+            ends.push(u32::try_from(bytes.len()).ok()?);
+            start = next;
+        }
+    }
+    std::str::from_utf8(&bytes).ok()?;
+    (ends.len() == n).then_some(Values::Text { bytes, ends })
+}

@@ -1,0 +1,235 @@
+//! Sequences of integers: constant, plain, or bit-packed above a base, per block or per chunk of 1,024.
+//!
+//! Owns: choosing and reading the encoding of integers, codes and decimal floats. Never does: presence, checksums.
+
+use super::format::{BlockMeta, Encoding};
+use super::pack::{CHUNK, Lane, Packable, packed_bytes};
+
+/// Bits needed for a value.
+pub(super) fn bits_of(v: u64) -> u32 {
+    64 - v.leading_zeros()
+}
+
+/// Appends `values` in the smallest encoding; fills in `encoding`, `lane`, `width` and `base` of the block.
+/// The value is `base + packed × scale`; the scale is the caller's.
+pub(super) fn write(values: &[i64], scale: i64, meta: &mut BlockMeta, out: &mut Vec<u8>) {
+    let (min, max) = min_max(values);
+    let scale = scale as u64;
+    let spread = |a: i64, b: i64| (b.wrapping_sub(a) as u64) / scale;
+    meta.base = min;
+    let width = bits_of(spread(min, max));
+    if width == 0 {
+        meta.encoding = Encoding::Const;
+        return;
+    }
+    let lane = Lane::of_width(width);
+    let raw = values.len() * lane.bytes();
+    let packed = packed_bytes(lane, width, values.len());
+    // A base per chunk pays where values drift, as times do.
+    let chunks: Vec<(i64, u32)> = if values.len() >= 2 * CHUNK && width > 8 {
+        values.chunks(CHUNK).map(|c| min_max(c)).map(|(a, b)| (a, bits_of(spread(a, b)))).collect()
+    } else {
+        Vec::new()
+    };
+    let chunked = if chunks.is_empty() {
+        usize::MAX
+    } else {
+        values.chunks(CHUNK).zip(&chunks).map(|(c, &(_, w))| 13 + packed_bytes(Lane::of_width(w), w, c.len())).sum()
+    };
+    meta.lane = lane;
+    meta.width = width as u8;
+    if chunked + raw / 16 < packed.min(raw) {
+        meta.encoding = Encoding::Chunked;
+        let mut offset = 13 * chunks.len();
+        for (c, &(base, w)) in values.chunks(CHUNK).zip(&chunks) {
+            out.extend_from_slice(&base.to_le_bytes());
+            out.push(w as u8);
+            out.extend_from_slice(&(offset as u32).to_le_bytes());
+            offset += packed_bytes(Lane::of_width(w), w, c.len());
+        }
+        for (c, &(base, w)) in values.chunks(CHUNK).zip(&chunks) {
+            pack_as(c, base, scale, Lane::of_width(w), w, out);
+        }
+    } else if packed < raw {
+        meta.encoding = Encoding::Packed;
+        pack_as(values, min, scale, lane, width, out);
+    } else {
+        meta.encoding = Encoding::Plain;
+        for v in values {
+            let v = v.wrapping_sub(min) as u64 / scale;
+            out.extend_from_slice(&v.to_le_bytes()[..lane.bytes()]);
+        }
+    }
+}
+
+fn pack_as(values: &[i64], base: i64, scale: u64, lane: Lane, width: u32, out: &mut Vec<u8>) {
+    fn go<T: Packable>(values: &[i64], base: i64, scale: u64, width: u32, out: &mut Vec<u8>) {
+        let shifted: Vec<T> = if scale == 1 {
+            values.iter().map(|v| T::from_u64(v.wrapping_sub(base) as u64)).collect()
+        } else {
+            values.iter().map(|v| T::from_u64(v.wrapping_sub(base) as u64 / scale)).collect()
+        };
+        T::pack(&shifted, width, out);
+    }
+    match lane {
+        Lane::U8 => go::<u8>(values, base, scale, width, out),
+        Lane::U16 => go::<u16>(values, base, scale, width, out),
+        Lane::U32 => go::<u32>(values, base, scale, width, out),
+        Lane::U64 => go::<u64>(values, base, scale, width, out),
+    }
+}
+
+fn min_max(values: &[i64]) -> (i64, i64) {
+    values.iter().fold((i64::MAX, i64::MIN), |(a, b), &v| (a.min(v), b.max(v)))
+}
+
+/// Appends codes, each at most `max_code`, with one width for the whole column.
+pub(super) fn write_codes(codes: &[u32], max_code: u32, meta: &mut BlockMeta, out: &mut Vec<u8>) {
+    meta.base = 0;
+    if let Some(&first) = codes.first()
+        && codes.iter().all(|&c| c == first)
+    {
+        meta.encoding = Encoding::Const;
+        meta.base = i64::from(first);
+        return;
+    }
+    let width = bits_of(u64::from(max_code)).max(1);
+    let lane = Lane::of_width(width);
+    meta.lane = lane;
+    meta.width = width as u8;
+    fn go<T: Packable>(codes: &[u32], width: u32, meta: &mut BlockMeta, out: &mut Vec<u8>) {
+        if packed_bytes(T::LANE, width, codes.len()) < codes.len() * T::LANE.bytes() {
+            meta.encoding = Encoding::Packed;
+            let narrow: Vec<T> = codes.iter().map(|&c| T::from_u64(u64::from(c))).collect();
+            T::pack(&narrow, width, out);
+        } else {
+            meta.encoding = Encoding::Plain;
+            for c in codes {
+                out.extend_from_slice(&c.to_le_bytes()[..T::LANE.bytes()]);
+            }
+        }
+    }
+    match lane {
+        Lane::U8 => go::<u8>(codes, width, meta, out),
+        Lane::U16 => go::<u16>(codes, width, meta, out),
+        Lane::U32 | Lane::U64 => go::<u32>(codes, width, meta, out),
+    }
+}
+
+/// Reads codes of lane type `T` into `out`, one per stored value.
+pub(super) fn read_codes<T: Packable>(meta: &BlockMeta, data: &[u8], out: &mut [T]) {
+    match meta.encoding {
+        Encoding::Const => out.fill(T::from_u64(meta.base as u64)),
+        Encoding::Plain => read_plain(meta.lane, data, out, |v| v),
+        Encoding::Packed if meta.lane == T::LANE => T::unpack(data, u32::from(meta.width), out),
+        Encoding::Packed | Encoding::Chunked => {
+            for (i, o) in out.iter_mut().enumerate() {
+                *o = T::from_u64(get(meta, data, 1, i).unwrap_or(0) as u64);
+            }
+        }
+    }
+}
+
+fn read_plain<T: Packable>(lane: Lane, data: &[u8], out: &mut [T], map: impl Fn(u64) -> u64) {
+    if lane == T::LANE {
+        T::copy(data, out);
+        return;
+    }
+    let bytes = lane.bytes();
+    for (o, b) in out.iter_mut().zip(data.chunks_exact(bytes)) {
+        let mut word = [0; 8];
+        word[..bytes].copy_from_slice(b);
+        *o = T::from_u64(map(u64::from_le_bytes(word)));
+    }
+}
+
+/// Reads integers into `out`, one per stored value.
+pub(super) fn read(meta: &BlockMeta, data: &[u8], scale: i64, out: &mut [i64]) {
+    match meta.encoding {
+        Encoding::Const => out.fill(meta.base),
+        Encoding::Packed | Encoding::Plain => {
+            let plain = meta.encoding == Encoding::Plain;
+            widen(meta.lane, plain, data, u32::from(meta.width), meta.base, scale, out);
+        }
+        Encoding::Chunked => {
+            for (i, chunk) in out.chunks_mut(CHUNK).enumerate() {
+                if let Some((base, width, body)) = chunk_of(data, i) {
+                    widen(Lane::of_width(width), false, body, width, base, scale, chunk);
+                } else {
+                    chunk.fill(0);
+                }
+            }
+        }
+    }
+}
+
+/// Base, width and packed bytes of a chunk of a `Chunked` block.
+fn chunk_of(data: &[u8], chunk: usize) -> Option<(i64, u32, &[u8])> {
+    let head = data.get(chunk * 13..chunk * 13 + 13)?;
+    let base = i64::from_le_bytes(*head.first_chunk::<8>()?);
+    let width = u32::from(head[8]);
+    let offset = u32::from_le_bytes(*head[9..].first_chunk::<4>()?) as usize;
+    (width <= 64).then_some((base, width, data.get(offset..)?))
+}
+
+/// Unpacks chunk by chunk through a small buffer and adds the base.
+fn widen(lane: Lane, plain: bool, data: &[u8], width: u32, base: i64, scale: i64, out: &mut [i64]) {
+    fn go<T: Packable>(plain: bool, data: &[u8], width: u32, base: i64, scale: i64, out: &mut [i64]) {
+        let mut buffer = [T::default(); CHUNK];
+        let step = if plain { CHUNK * T::LANE.bytes() } else { 128 * width as usize };
+        for (i, chunk) in out.chunks_mut(CHUNK).enumerate() {
+            let body = data.get(i * step..).unwrap_or(&[]);
+            let buffer = &mut buffer[..chunk.len()];
+            if plain {
+                T::copy(body, buffer);
+            } else {
+                T::unpack(&body[..body.len().min(step)], width, buffer);
+            }
+            if scale == 1 {
+                for (o, v) in chunk.iter_mut().zip(buffer.iter()) {
+                    *o = base.wrapping_add(v.to_u64() as i64);
+                }
+            } else {
+                for (o, v) in chunk.iter_mut().zip(buffer.iter()) {
+                    *o = base.wrapping_add((v.to_u64() as i64).wrapping_mul(scale));
+                }
+            }
+        }
+    }
+    match lane {
+        Lane::U8 => go::<u8>(plain, data, width, base, scale, out),
+        Lane::U16 => go::<u16>(plain, data, width, base, scale, out),
+        Lane::U32 => go::<u32>(plain, data, width, base, scale, out),
+        Lane::U64 => go::<u64>(plain, data, width, base, scale, out),
+    }
+}
+
+/// One stored value.
+pub(super) fn get(meta: &BlockMeta, data: &[u8], scale: i64, index: usize) -> Option<i64> {
+    let n = meta.n_stored as usize;
+    if index >= n {
+        return None;
+    }
+    let packed = |lane: Lane, data: &[u8], width: u32, n: usize, index: usize| match lane {
+        Lane::U8 => u8::get(data, width, n, index).map(u64::from),
+        Lane::U16 => u16::get(data, width, n, index).map(u64::from),
+        Lane::U32 => u32::get(data, width, n, index).map(u64::from),
+        Lane::U64 => u64::get(data, width, n, index),
+    };
+    let value = match meta.encoding {
+        Encoding::Const => return Some(meta.base),
+        Encoding::Plain => {
+            let bytes = meta.lane.bytes();
+            let mut word = [0; 8];
+            word[..bytes].copy_from_slice(data.get(index * bytes..(index + 1) * bytes)?);
+            u64::from_le_bytes(word)
+        }
+        Encoding::Packed => packed(meta.lane, data, u32::from(meta.width), n, index)?,
+        Encoding::Chunked => {
+            let (base, width, body) = chunk_of(data, index / CHUNK)?;
+            let v = packed(Lane::of_width(width), body, width, CHUNK, index % CHUNK)?;
+            return Some(base.wrapping_add((v as i64).wrapping_mul(scale)));
+        }
+    };
+    Some(meta.base.wrapping_add((value as i64).wrapping_mul(scale)))
+}
