@@ -3,85 +3,9 @@
 //! Owns: building columns from cells in one pass, with a dictionary per text column. Never does: sorting,
 //! compression, limits (the decoders keep those).
 
-use crate::{ColumnKind, TimeNs, hash64, parse_id};
-use hashbrown::HashMap;
-use std::sync::Arc;
-
-/// Distinct texts of a column, in order of first appearance.
-#[derive(Clone, Debug, Default)]
-pub struct StrDict {
-    bytes: Vec<u8>,
-    ends: Vec<u32>,
-    /// Open addressing; 0 is free, else code + 1.
-    table: Vec<u32>,
-    tags: Vec<u32>,
-}
-
-impl StrDict {
-    /// Number of distinct texts.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.ends.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
-    }
-
-    /// The bytes (UTF-8) of a code.
-    #[must_use]
-    pub fn get(&self, code: u32) -> &[u8] {
-        let code = code as usize;
-        let start = if code == 0 { 0 } else { self.ends[code - 1] as usize };
-        &self.bytes[start..self.ends[code] as usize]
-    }
-
-    /// The code of a text, new or known.
-    pub fn insert(&mut self, text: &[u8]) -> u32 {
-        if (self.ends.len() + 1) * 2 > self.table.len() {
-            self.grow();
-        }
-        let hash = hash64(text);
-        let tag = (hash >> 32) as u32;
-        let mask = self.table.len() - 1;
-        let mut at = hash as usize & mask;
-        loop {
-            let slot = self.table[at];
-            if slot == 0 {
-                let code = self.ends.len() as u32;
-                self.bytes.extend_from_slice(text);
-                self.ends.push(self.bytes.len() as u32);
-                self.tags.push(tag);
-                self.table[at] = code + 1;
-                return code;
-            }
-            if self.tags[slot as usize - 1] == tag && self.get(slot - 1) == text {
-                return slot - 1;
-            }
-            at = (at + 1) & mask;
-        }
-    }
-
-    fn grow(&mut self) {
-        let size = (self.table.len() * 4).max(32);
-        self.table = vec![0; size];
-        for code in 0..self.ends.len() as u32 {
-            let mut at = hash64(self.get(code)) as usize & (size - 1);
-            while self.table[at] != 0 {
-                at = (at + 1) & (size - 1);
-            }
-            self.table[at] = code + 1;
-        }
-    }
-
-    /// Bytes of memory.
-    #[must_use]
-    pub fn memory(&self) -> usize {
-        self.bytes.capacity() + 4 * (self.ends.capacity() + self.table.capacity() + self.tags.capacity())
-    }
-}
+use crate::dict::same;
+use crate::{ColumnKind, StrDict, TimeNs, parse_id};
+use std::{hash::BuildHasher, sync::Arc};
 
 /// The present cells of a column, in row order.
 #[derive(Clone, Debug)]
@@ -197,38 +121,109 @@ pub struct ColumnId(u32);
 
 const NONE: u32 = u32::MAX;
 
+/// How far a run of predicted columns is followed past those that the event lacks.
+const LOOK_AHEAD: usize = 4;
+
 #[derive(Debug)]
 struct Logical {
-    name: Arc<str>,
-    /// The physical column of each kind.
-    physical: [u32; 7],
     /// Row of the last cell, and the physical column that holds it.
     last_row: u32,
     last_physical: u32,
-    /// The column that followed this one last time.
+    /// The column that followed this one when it was met first.
     next: u32,
+    /// The physical column of each kind.
+    physical: [u32; 7],
+    /// Whether JSON writes the name as it is, without escapes.
+    plain: bool,
+    name: Arc<str>,
 }
 
 #[derive(Debug)]
 struct Physical {
-    logical: u32,
-    rows: Vec<u32>,
     values: Values,
+    /// Number of cells.
+    n: u32,
+    logical: u32,
+    /// Rows of the cells, once some row had none; until then they are 0..n.
+    rows: Option<Vec<u32>>,
+    /// Whether the last cell brought a new entry of the dictionary.
+    fresh: bool,
+}
+
+impl Physical {
+    fn push_row(&mut self, row: u32) {
+        match &mut self.rows {
+            Some(rows) => rows.push(row),
+            None if self.n == row => {}
+            None => {
+                let mut rows: Vec<u32> = Vec::with_capacity((self.n as usize + 1).next_power_of_two());
+                rows.extend(0..self.n);
+                rows.push(row);
+                self.rows = Some(rows);
+            }
+        }
+        self.n += 1;
+    }
+
+    fn pop(&mut self) {
+        self.n -= 1;
+        if let Some(rows) = &mut self.rows {
+            rows.pop();
+        }
+        match &mut self.values {
+            Values::Str { codes, dict } => {
+                codes.pop();
+                if self.fresh {
+                    dict.truncate(dict.len() - 1);
+                    self.fresh = false;
+                }
+            }
+            other => other.pop(),
+        }
+    }
 }
 
 /// Builds a [`Batch`] event by event: `begin`, cells, then `end` or `abort`.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct BatchBuilder {
-    names: HashMap<Arc<str>, u32>,
+    /// Codes are positions in `logical`.
+    names: StrDict,
     logical: Vec<Logical>,
     physical: Vec<Physical>,
     times: Vec<TimeNs>,
     sample_rates: Vec<f64>,
     row: u32,
+    /// The column that comes first in an event.
+    first: u32,
     /// Distinct columns set in the current row.
     fields: usize,
     /// Columns of the current row, to take them back.
     touched: Vec<u32>,
+    /// Columns that there were before the current row.
+    n_logical: usize,
+    n_physical: usize,
+    seed: u64,
+}
+
+impl Default for BatchBuilder {
+    fn default() -> Self {
+        // Seeded, so that nobody can send texts that all collide. Batches do not depend on it.
+        let seed = hashbrown::DefaultHashBuilder::default().hash_one(0u64);
+        BatchBuilder {
+            names: StrDict::with_seed(seed),
+            logical: Vec::new(),
+            physical: Vec::new(),
+            times: Vec::new(),
+            sample_rates: Vec::new(),
+            row: 0,
+            first: NONE,
+            fields: 0,
+            touched: Vec::new(),
+            n_logical: 0,
+            n_physical: 0,
+            seed,
+        }
+    }
 }
 
 impl BatchBuilder {
@@ -244,6 +239,12 @@ impl BatchBuilder {
         self.times.len()
     }
 
+    /// Distinct column names so far.
+    #[must_use]
+    pub fn n_columns(&self) -> usize {
+        self.logical.len()
+    }
+
     /// Distinct fields of the event under construction.
     #[must_use]
     pub fn fields(&self) -> usize {
@@ -256,31 +257,72 @@ impl BatchBuilder {
         &self.logical[column.0 as usize].name
     }
 
-    /// The column with this name, new or known.
+    /// The column with this name, if known.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<ColumnId> {
+        self.names.find(name.as_bytes()).map(ColumnId)
+    }
+
+    /// The column with this name, new or known. One that is new in an event which is then aborted is void.
     pub fn column(&mut self, name: &str) -> ColumnId {
-        if let Some(&i) = self.names.get(name) {
-            return ColumnId(i);
+        let i = self.names.insert(name.as_bytes());
+        if i as usize == self.logical.len() {
+            let plain = name.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\');
+            self.logical.push(Logical {
+                last_row: NONE,
+                last_physical: NONE,
+                next: NONE,
+                physical: [NONE; 7],
+                plain,
+                name: name.into(),
+            });
         }
-        let i = self.logical.len() as u32;
-        let name: Arc<str> = name.into();
-        self.names.insert(Arc::clone(&name), i);
-        self.logical.push(Logical { name, physical: [NONE; 7], last_row: NONE, last_physical: NONE, next: NONE });
         ColumnId(i)
     }
 
     /// Like [`Self::column`], faster where events repeat their fields in the same order: `previous` is the column
     /// that came before this one in the event.
     pub fn column_after(&mut self, previous: Option<ColumnId>, name: &str) -> ColumnId {
-        let Some(ColumnId(p)) = previous else { return self.column(name) };
-        let guess = self.logical[p as usize].next;
-        if let Some(l) = self.logical.get(guess as usize)
-            && *l.name == *name
-        {
-            return ColumnId(guess);
+        if let Some(found) = self.predict(previous, |known, _| known == name.as_bytes()) {
+            return found;
         }
         let found = self.column(name);
-        self.logical[p as usize].next = found.0;
+        self.follow(previous, found);
         found
+    }
+
+    /// The first that `is_it` accepts (given its name, and whether JSON writes that without escapes) of the columns
+    /// that may well come after `previous`.
+    #[inline]
+    pub fn predict(&self, previous: Option<ColumnId>, mut is_it: impl FnMut(&[u8], bool) -> bool) -> Option<ColumnId> {
+        let mut guess = match previous {
+            Some(ColumnId(p)) => self.logical[p as usize].next,
+            None => self.first,
+        };
+        for _ in 0..LOOK_AHEAD {
+            let l = self.logical.get(guess as usize)?;
+            if is_it(l.name.as_bytes(), l.plain) {
+                return Some(ColumnId(guess));
+            }
+            guess = l.next;
+        }
+        None
+    }
+
+    /// Notes that `column` came after `previous`, for [`Self::predict`].
+    pub fn follow(&mut self, previous: Option<ColumnId>, column: ColumnId) {
+        match previous {
+            Some(ColumnId(p)) if p != column.0 => {
+                // Insert into the run instead of cutting it, so that optional fields do not make it forget the rest.
+                let old = std::mem::replace(&mut self.logical[p as usize].next, column.0);
+                let l = &mut self.logical[column.0 as usize];
+                if l.next == NONE {
+                    l.next = old;
+                }
+            }
+            Some(_) => {}
+            None => self.first = column.0,
+        }
     }
 
     /// Starts an event.
@@ -288,6 +330,8 @@ impl BatchBuilder {
         self.row = self.times.len() as u32;
         self.fields = 0;
         self.touched.clear();
+        self.n_logical = self.logical.len();
+        self.n_physical = self.physical.len();
     }
 
     /// Ends the event and keeps it. A sample rate that is not above 0 counts as 1.
@@ -300,17 +344,21 @@ impl BatchBuilder {
         self.times.push(time);
     }
 
-    /// Drops the event under construction with all its cells.
+    /// Drops the event under construction with all its cells, and the columns that it brought.
     pub fn abort(&mut self) {
         for i in std::mem::take(&mut self.touched) {
             let l = &mut self.logical[i as usize];
             if l.last_row == self.row {
-                let p = &mut self.physical[l.last_physical as usize];
-                p.rows.pop();
-                p.values.pop();
+                self.physical[l.last_physical as usize].pop();
                 l.last_row = NONE;
             }
         }
+        for p in self.physical.drain(self.n_physical..) {
+            let l = &mut self.logical[p.logical as usize];
+            l.physical[p.values.kind() as usize] = NONE;
+        }
+        self.logical.truncate(self.n_logical);
+        self.names.truncate(self.n_logical);
         self.fields = 0;
     }
 
@@ -318,9 +366,7 @@ impl BatchBuilder {
     pub fn unset(&mut self, column: ColumnId) {
         let l = &mut self.logical[column.0 as usize];
         if l.last_row == self.row {
-            let p = &mut self.physical[l.last_physical as usize];
-            p.rows.pop();
-            p.values.pop();
+            self.physical[l.last_physical as usize].pop();
             l.last_row = NONE;
             self.fields -= 1;
         }
@@ -332,22 +378,35 @@ impl BatchBuilder {
         self.logical[column.0 as usize].last_row == self.row
     }
 
-    fn slot(&mut self, column: ColumnId, kind: ColumnKind) -> &mut Values {
-        self.unset(column);
-        let l = &mut self.logical[column.0 as usize];
-        let mut at = l.physical[kind as usize];
-        if at == NONE {
-            at = self.physical.len() as u32;
-            l.physical[kind as usize] = at;
-            self.physical.push(Physical { logical: column.0, rows: Vec::new(), values: Values::new(kind) });
+    #[inline]
+    fn slot(&mut self, column: ColumnId, kind: ColumnKind) -> &mut Physical {
+        if self.is_set(column) {
+            self.unset(column);
         }
+        let mut at = self.logical[column.0 as usize].physical[kind as usize];
+        if at == NONE {
+            at = self.add_physical(column, kind);
+        }
+        let l = &mut self.logical[column.0 as usize];
         l.last_row = self.row;
         l.last_physical = at;
         self.fields += 1;
         self.touched.push(column.0);
         let p = &mut self.physical[at as usize];
-        p.rows.push(self.row);
-        &mut p.values
+        p.push_row(self.row);
+        p
+    }
+
+    #[cold]
+    fn add_physical(&mut self, column: ColumnId, kind: ColumnKind) -> u32 {
+        let at = self.physical.len() as u32;
+        self.logical[column.0 as usize].physical[kind as usize] = at;
+        let mut values = Values::new(kind);
+        if let Values::Str { dict, .. } = &mut values {
+            *dict = StrDict::with_seed(self.seed);
+        }
+        self.physical.push(Physical { values, n: 0, logical: column.0, rows: None, fresh: false });
+        at
     }
 
     /// Sets a text cell; a later cell of the same column in the event replaces it. Ids are recognised.
@@ -355,7 +414,7 @@ impl BatchBuilder {
         if matches!(text.len(), 16 | 32 | 36)
             && let Some((kind, raw)) = parse_id(text.as_bytes())
         {
-            match self.slot(column, kind.into()) {
+            match &mut self.slot(column, kind.into()).values {
                 Values::Hex8(v) => {
                     let mut short = [0; 8];
                     short.copy_from_slice(&raw[..8]);
@@ -366,34 +425,52 @@ impl BatchBuilder {
             }
             return;
         }
-        if let Values::Str { codes, dict } = self.slot(column, ColumnKind::Str) {
+        let p = self.slot(column, ColumnKind::Str);
+        if let Values::Str { codes, dict } = &mut p.values {
+            let before = dict.len();
             let code = match codes.last() {
-                Some(&last) if dict.get(last) == text.as_bytes() => last,
+                Some(&last) if same(dict.get(last), text.as_bytes()) => last,
                 _ => dict.insert(text.as_bytes()),
             };
+            p.fresh = dict.len() > before;
             codes.push(code);
+        }
+    }
+
+    /// Sets an id of 8 bytes, written as 16 hex digits.
+    pub fn hex8(&mut self, column: ColumnId, id: [u8; 8]) {
+        if let Values::Hex8(v) = &mut self.slot(column, ColumnKind::Hex8).values {
+            v.push(id);
+        }
+    }
+
+    /// Sets an id of 16 bytes, written as 32 hex digits.
+    pub fn hex16(&mut self, column: ColumnId, id: [u8; 16]) {
+        if let Values::Hex16(v) = &mut self.slot(column, ColumnKind::Hex16).values {
+            v.push(id);
         }
     }
 
     /// Sets an integer cell.
     pub fn int(&mut self, column: ColumnId, value: i64) {
-        if let Values::Int(v) = self.slot(column, ColumnKind::Int) {
+        if let Values::Int(v) = &mut self.slot(column, ColumnKind::Int).values {
             v.push(value);
         }
     }
 
-    /// Sets a float cell; what is not finite is left out.
+    /// Sets a float cell; what is not finite leaves the cell missing.
     pub fn float(&mut self, column: ColumnId, value: f64) {
         if !value.is_finite() {
-            self.unset(column);
-        } else if let Values::Float(v) = self.slot(column, ColumnKind::Float) {
+            return self.unset(column);
+        }
+        if let Values::Float(v) = &mut self.slot(column, ColumnKind::Float).values {
             v.push(value);
         }
     }
 
     /// Sets a truth value.
     pub fn bool(&mut self, column: ColumnId, value: bool) {
-        if let Values::Bool(v) = self.slot(column, ColumnKind::Bool) {
+        if let Values::Bool(v) = &mut self.slot(column, ColumnKind::Bool).values {
             v.push(value);
         }
     }
@@ -417,10 +494,10 @@ impl BatchBuilder {
         let columns = self
             .physical
             .into_iter()
-            .filter(|p| !p.rows.is_empty())
+            .filter(|p| p.n > 0)
             .map(|p| BatchColumn {
                 name: Arc::clone(&logical[p.logical as usize].name),
-                rows: (p.rows.len() < n_rows).then_some(p.rows),
+                rows: ((p.n as usize) < n_rows).then(|| p.rows.unwrap_or_else(|| (0..p.n).collect())),
                 values: p.values,
             })
             .collect();
@@ -452,6 +529,47 @@ mod tests {
         assert_eq!(text.rows.as_deref(), Some(&[1][..]));
         let Values::Str { codes, dict } = &text.values else { panic!("not text") };
         assert_eq!(dict.get(codes[0]), b"kept");
+    }
+
+    #[test]
+    fn columns_of_an_aborted_event_are_forgotten() {
+        let mut b = BatchBuilder::new();
+        let x = b.column("x");
+        b.begin();
+        b.str(x, "kept");
+        b.end(1, 1.0);
+        b.begin();
+        b.int(x, 2);
+        b.str(x, "gone");
+        let y = b.column_after(Some(x), "y");
+        b.int(y, 3);
+        b.abort();
+        assert_eq!((b.n_columns(), b.find("y")), (1, None));
+        b.begin();
+        let z = b.column_after(Some(x), "z");
+        b.float(z, 0.5);
+        b.str(x, "later");
+        b.end(2, 1.0);
+        let batch = b.finish();
+        let names: Vec<_> = batch.columns.iter().map(|c| (&*c.name, c.values.kind(), c.rows.clone())).collect();
+        assert_eq!(names, [("x", ColumnKind::Str, None), ("z", ColumnKind::Float, Some(vec![1]))]);
+        let Values::Str { codes, dict } = &batch.columns[0].values else { panic!("not text") };
+        assert_eq!((codes.as_slice(), dict.len()), (&[0, 1][..], 2), "the dictionary holds what cells need");
+    }
+
+    #[test]
+    fn columns_are_predicted_past_missing_ones() {
+        let mut b = BatchBuilder::new();
+        let mut previous = None;
+        let names = ["a", "b", "c", "d"];
+        let ids: Vec<_> = names.iter().map(|n| {
+            previous = Some(b.column_after(previous, n));
+            previous
+        }).collect();
+        for (from, to) in [(None, 0), (ids[0], 1), (ids[0], 2), (ids[0], 3), (ids[1], 3)] {
+            assert_eq!(b.predict(from, |name, plain| plain && name == names[to].as_bytes()), ids[to]);
+        }
+        assert_eq!(b.predict(ids[0], |name, _| name == b"a"), None);
     }
 
     #[test]

@@ -3,13 +3,15 @@
 //! Owns: types and their meaning. Never does: I/O, clocks, threads.
 
 mod batch;
+mod dict;
 mod error;
 mod ident;
 mod limits;
 pub mod query;
 mod value;
 
-pub use batch::{Batch, BatchBuilder, BatchColumn, ColumnId, StrDict, Values};
+pub use batch::{Batch, BatchBuilder, BatchColumn, ColumnId, Values};
+pub use dict::StrDict;
 pub use error::ErrorKind;
 pub use ident::{IdKind, parse_id, write_id};
 pub use limits::Limits;

@@ -1,0 +1,251 @@
+//! Distinct texts with a code each, as they come.
+//!
+//! Owns: finding the code of a text fast. Never does: order them, forget any but the last ones.
+
+/// Distinct texts of a column, in order of first appearance.
+#[derive(Clone, Debug, Default)]
+pub struct StrDict {
+    bytes: Vec<u8>,
+    /// Where each text starts, and at last where the last one ends; empty if there is no text.
+    starts: Vec<u32>,
+    /// Open addressing; 0 is free, else the hash in the upper half and code + 1 in the lower.
+    table: Vec<u64>,
+    seed: u64,
+}
+
+impl StrDict {
+    /// An empty one whose hashes depend on a seed. Codes never do.
+    #[must_use]
+    pub fn with_seed(seed: u64) -> StrDict {
+        StrDict { seed, ..StrDict::default() }
+    }
+
+    /// Number of distinct texts.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.starts.len().saturating_sub(1)
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.starts.len() < 2
+    }
+
+    /// The bytes (UTF-8) of a code.
+    #[must_use]
+    pub fn get(&self, code: u32) -> &[u8] {
+        let code = code as usize;
+        &self.bytes[self.starts[code] as usize..self.starts[code + 1] as usize]
+    }
+
+    /// The code of a text, if known.
+    #[must_use]
+    pub fn find(&self, text: &[u8]) -> Option<u32> {
+        self.probe(text, hash(text, self.seed)).ok()
+    }
+
+    /// The code of a text, new or known.
+    #[inline]
+    pub fn insert(&mut self, text: &[u8]) -> u32 {
+        let hash = hash(text, self.seed);
+        match self.probe(text, hash) {
+            Ok(code) => code,
+            Err(at) => self.add(text, hash, at),
+        }
+    }
+
+    /// The code of a text, or else the free slot where its probing ended.
+    #[inline]
+    fn probe(&self, text: &[u8], hash: u32) -> Result<u32, usize> {
+        let mask = self.table.len().wrapping_sub(1);
+        let mut at = hash as usize & mask;
+        while let Some(&slot) = self.table.get(at) {
+            if slot == 0 {
+                break;
+            }
+            let code = slot as u32 - 1;
+            if (slot >> 32) as u32 == hash && same(self.get(code), text) {
+                return Ok(code);
+            }
+            at = (at + 1) & mask;
+        }
+        Err(at)
+    }
+
+    fn add(&mut self, text: &[u8], hash: u32, mut at: usize) -> u32 {
+        if self.starts.is_empty() {
+            self.starts.push(0);
+        }
+        let code = self.len();
+        if (code + 1) * 2 > self.table.len() {
+            self.grow();
+            at = self.free(hash);
+        }
+        self.bytes.extend_from_slice(text);
+        self.starts.push(self.bytes.len() as u32);
+        self.table[at] = u64::from(hash) << 32 | (code as u64 + 1);
+        code as u32
+    }
+
+    fn free(&self, hash: u32) -> usize {
+        let mask = self.table.len() - 1;
+        let mut at = hash as usize & mask;
+        while self.table[at] != 0 {
+            at = (at + 1) & mask;
+        }
+        at
+    }
+
+    #[cold]
+    fn grow(&mut self) {
+        let size = (self.table.len() * 4).max(16);
+        let mut slots = std::mem::replace(&mut self.table, vec![0; size]);
+        // In the order of the codes, so that `truncate` can undo the last insertions.
+        slots.retain(|&slot| slot != 0);
+        slots.sort_unstable_by_key(|&slot| slot as u32);
+        for slot in slots {
+            let at = self.free((slot >> 32) as u32);
+            self.table[at] = slot;
+        }
+    }
+
+    /// Forgets the texts from code `len` on.
+    pub fn truncate(&mut self, len: usize) {
+        let mask = self.table.len().wrapping_sub(1);
+        // Last in, first out: no remaining text was placed by stepping over these slots.
+        for code in (len..self.len()).rev() {
+            let mut at = hash(self.get(code as u32), self.seed) as usize & mask;
+            while self.table[at] as u32 != code as u32 + 1 {
+                at = (at + 1) & mask;
+            }
+            self.table[at] = 0;
+            self.bytes.truncate(self.starts[code] as usize);
+            self.starts.pop();
+        }
+    }
+
+    /// Bytes of memory.
+    #[must_use]
+    pub fn memory(&self) -> usize {
+        self.bytes.capacity() + 4 * self.starts.capacity() + 8 * self.table.capacity()
+    }
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..].first_chunk().map_or(0, |c| u64::from_le_bytes(*c))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..].first_chunk().map_or(0, |c| u64::from(u32::from_le_bytes(*c)))
+}
+
+/// Equality of short texts, without a call.
+#[inline]
+pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+    let n = a.len();
+    if n != b.len() {
+        return false;
+    }
+    if n >= 8 {
+        let mut at = 0;
+        while at + 8 < n {
+            if u64_at(a, at) != u64_at(b, at) {
+                return false;
+            }
+            at += 8;
+        }
+        u64_at(a, n - 8) == u64_at(b, n - 8)
+    } else if n >= 4 {
+        u32_at(a, 0) == u32_at(b, 0) && u32_at(a, n - 4) == u32_at(b, n - 4)
+    } else {
+        a == b
+    }
+}
+
+const K: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0x1656_67b1_9e37_79f9];
+
+fn mix(a: u64, b: u64) -> u64 {
+    let product = u128::from(a) * u128::from(b);
+    product as u64 ^ (product >> 64) as u64
+}
+
+/// A hash for tables of short texts: few multiplications, and unknown to senders by its seed.
+#[inline]
+fn hash(text: &[u8], seed: u64) -> u32 {
+    let n = text.len();
+    let mut state = seed ^ (n as u64).wrapping_mul(K[0]);
+    let (a, b) = if n >= 8 {
+        let mut at = 0;
+        while at + 16 < n {
+            state = mix(u64_at(text, at) ^ state, u64_at(text, at + 8) ^ K[1]);
+            at += 16;
+        }
+        // The last 16 bytes, which may overlap with what is mixed in already.
+        (u64_at(text, n.saturating_sub(16)), u64_at(text, n - 8))
+    } else if n >= 4 {
+        (u32_at(text, 0), u32_at(text, n - 4))
+    } else if n > 0 {
+        (u64::from(text[0]) << 8 | u64::from(text[n / 2]), u64::from(text[n - 1]))
+    } else {
+        (0, 0)
+    };
+    let h = mix(a ^ state ^ K[2], b ^ K[1] ^ seed);
+    (h >> 32) as u32 ^ h as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(n: usize) -> Vec<Vec<u8>> {
+        (0..n).map(|i| format!("{}{}", "x".repeat(i % 70), i).into_bytes()).collect()
+    }
+
+    #[test]
+    fn codes_come_in_order_of_first_appearance() {
+        let mut dict = StrDict::with_seed(7);
+        assert!(dict.is_empty() && dict.find(b"").is_none());
+        let texts = texts(5_000);
+        for round in 0..2 {
+            for (i, t) in texts.iter().enumerate() {
+                assert_eq!(dict.insert(t), i as u32, "round {round}");
+            }
+        }
+        assert_eq!((dict.len(), dict.get(4_321)), (5_000, &*texts[4_321]));
+        assert_eq!(dict.insert(b""), 5_000);
+        assert_eq!(dict.find(b""), Some(5_000));
+    }
+
+    #[test]
+    fn truncation_undoes_insertions() {
+        let texts = texts(3_000);
+        for keep in [0, 1, 15, 16, 1_000, 2_999] {
+            let mut dict = StrDict::with_seed(keep as u64);
+            for t in &texts {
+                dict.insert(t);
+            }
+            dict.truncate(keep);
+            assert_eq!(dict.len(), keep);
+            for (i, t) in texts.iter().enumerate() {
+                assert_eq!(dict.find(t), (i < keep).then_some(i as u32));
+            }
+            for (i, t) in texts.iter().enumerate().skip(keep) {
+                assert_eq!(dict.insert(t), i as u32);
+            }
+        }
+    }
+
+    #[test]
+    fn equality_looks_at_every_byte() {
+        for n in 0..40 {
+            let a = vec![b'a'; n];
+            assert!(same(&a, &a));
+            for i in 0..n {
+                let mut b = a.clone();
+                b[i] = b'b';
+                assert!(!same(&a, &b), "{n} {i}");
+            }
+        }
+    }
+}
