@@ -87,5 +87,5 @@ def test_point_without_value_is_not_zero(server, dataset):
 @pytest.mark.parametrize("service,want", [("shop", "shop"), (None, "unknown_service"), ("unknown_service:x", "unknown_service")])
 def test_dataset_of_a_metric(fresh_server, service, want):
     """Without a Classic key the service names the dataset."""
-    otlp.ship(fresh_server, otlp.metrics(service, otlp.gauge("m", otlp.point(1))), headers={"X-Honeycomb-Team": "hcaik_01abcdefghijkl"[:22]})
+    otlp.ship(fresh_server, otlp.metrics(service, otlp.gauge("m", otlp.point(1))))
     assert [d["name"] for d in fresh_server.get("/1/datasets").json() if d["name"] != "wideye"] == [want]

@@ -7,6 +7,7 @@ from opentelemetry.proto.trace.v1 import trace_pb2
 
 from lib import otlp
 from lib.otlp import t
+from lib.server import CLASSIC_KEY
 
 TRACE = bytes.fromhex("0af7651916cd43dd8448eb211c80319c")
 SPAN = bytes.fromhex("b7ad6b7169203331")
@@ -230,8 +231,14 @@ def test_dropped_counts_are_a_column(server, dataset):
 ])
 def test_dataset_of_a_span(fresh_server, service, header, want):
     """Without a Classic key the service names the dataset."""
-    otlp.ship(fresh_server, otlp.traces(service, otlp.span()), dataset=header, headers={"X-Honeycomb-Team": "hcaik_01abcdefghijkl"[:22]})
+    otlp.ship(fresh_server, otlp.traces(service, otlp.span()), dataset=header)
     assert [d["name"] for d in fresh_server.get("/1/datasets").json() if d["name"] != "wideye"] == [want]
+
+
+@pytest.mark.parametrize("make", [lambda: otlp.traces("shop", otlp.span()), lambda: otlp.metrics("shop", otlp.gauge("m", otlp.point(1)))], ids=["traces", "metrics"])
+def test_with_a_classic_key_the_header_names_the_dataset(fresh_server, make):
+    otlp.ship(fresh_server, make(), dataset="from header", headers={"X-Honeycomb-Team": CLASSIC_KEY})
+    assert [d["name"] for d in fresh_server.get("/1/datasets").json() if d["name"] != "wideye"] == ["from header"]
 
 
 def test_services_of_one_request_go_to_their_datasets(server, dataset):

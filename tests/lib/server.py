@@ -17,7 +17,8 @@ from . import times
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
 BINARY = pathlib.Path(os.environ.get("WIDEYE_BIN", REPO / "target/release/wideye")).resolve()
-KEY = "0123456789abcdef0123456789abcdef"  # a Classic key: 32 hex digits
+KEY = "aBcDeFgHiJkLmNoPqRsTuV"  # 22 characters: a key of an environment
+CLASSIC_KEY = "0123456789abcdef0123456789abcdef"  # 32 hex digits: with these the dataset header rules
 
 
 def free_port():
