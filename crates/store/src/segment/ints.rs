@@ -38,7 +38,7 @@ pub(super) fn write(values: &[i64], scale: i64, meta: &mut BlockMeta, out: &mut 
     };
     meta.lane = lane;
     meta.width = width as u8;
-    if chunked + raw / 16 < packed.min(raw) {
+    if chunked.saturating_add(raw / 16) < packed.min(raw) {
         meta.encoding = Encoding::Chunked;
         let mut offset = 13 * chunks.len();
         for (c, &(base, w)) in values.chunks(CHUNK).zip(&chunks) {
