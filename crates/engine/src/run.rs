@@ -1,0 +1,125 @@
+//! How a question is to be run: time, threads, memory, deadline, cancel, progress.
+//!
+//! Owns: the knobs of one run and the checks against them. Never does: read data.
+
+use crate::{Answer, EngineError};
+use model::{Limits, TimeNs};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// When an answer has a series beside its results.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeriesMode {
+    /// If the question names a granularity, or has a calculation that needs buckets (HEATMAP, RATE_*).
+    #[default]
+    IfGranularity,
+    /// Always; a granularity that is not given is chosen by the length of the range.
+    Auto,
+    /// Never.
+    Never,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Rows dealt with.
+    pub rows_done: u64,
+    /// Rows that the question has to look at.
+    pub rows_planned: u64,
+}
+
+/// Receives how far a run has come.
+pub type OnProgress = Box<dyn Fn(Progress) + Send + Sync>;
+/// Receives the answer so far.
+pub type OnPartial = Box<dyn Fn(Answer) + Send + Sync>;
+
+/// The knobs of one run.
+pub struct Run {
+    /// The present, for relative ranges.
+    pub now: TimeNs,
+    /// Set to end the run.
+    pub cancel: Arc<AtomicBool>,
+    /// When to stop and answer from what was read so far.
+    pub deadline: Option<Instant>,
+    /// Whether results of earlier questions may be used again. (None are kept yet.)
+    pub cache: bool,
+    /// The highest limit that the question may name.
+    pub max_rows: usize,
+    /// Whether a series is wanted.
+    pub series: SeriesMode,
+    /// Whether TOTAL and OTHER rows are wanted.
+    pub totals: bool,
+    /// Threads that work on the question, the caller's included.
+    pub threads: usize,
+    /// Bytes of memory that the question may use.
+    pub memory_bytes_max: usize,
+    /// Where progress goes, several times a second.
+    pub on_progress: Option<OnProgress>,
+    /// Where partial answers go, and how often.
+    pub on_partial: Option<(Duration, OnPartial)>,
+    /// The clock behind `deadline` and `engine_ms`.
+    pub clock: fn() -> Instant,
+}
+
+impl Run {
+    /// A run with default limits and two threads, without deadline.
+    #[must_use]
+    pub fn new(now: TimeNs) -> Run {
+        let limits = Limits::default();
+        Run {
+            now,
+            cancel: Arc::default(),
+            deadline: None,
+            cache: true,
+            max_rows: limits.result_rows_max,
+            series: SeriesMode::default(),
+            totals: false,
+            threads: 2,
+            memory_bytes_max: limits.question_memory_bytes_max,
+            on_progress: None,
+            on_partial: None,
+            clock: Instant::now,
+        }
+    }
+}
+
+impl fmt::Debug for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Run").field("now", &self.now).field("series", &self.series).field("threads", &self.threads).finish_non_exhaustive()
+    }
+}
+
+/// The memory that one question may use, counted by its threads together.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    used: AtomicUsize,
+    max: usize,
+}
+
+impl Budget {
+    pub(crate) fn new(max: usize) -> Budget {
+        Budget { used: AtomicUsize::new(0), max }
+    }
+
+    /// Counts bytes that are about to be allocated.
+    pub(crate) fn reserve(&self, bytes: usize, what: &'static str, hint: &'static str) -> Result<(), EngineError> {
+        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
+        if before.saturating_add(bytes) > self.max {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(EngineError::Memory { limit: self.max, what, hint });
+        }
+        Ok(())
+    }
+
+    /// Gives bytes back.
+    pub(crate) fn release(&self, bytes: usize) {
+        self.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes still free.
+    pub(crate) fn free(&self) -> usize {
+        self.max.saturating_sub(self.used.load(Ordering::Relaxed))
+    }
+}
