@@ -173,7 +173,7 @@ impl ColumnMeta {
     }
 
     pub(super) fn read(b: &[u8]) -> Option<ColumnMeta> {
-        Some(ColumnMeta {
+        let meta = ColumnMeta {
             name_offset: u32_at(b, 0)?,
             name_bytes: u16::from_le_bytes(*b.get(4..)?.first_chunk()?),
             kind: ColumnKind::from_code(*b.get(6)?)?,
@@ -186,7 +186,16 @@ impl ColumnMeta {
             min: f64::from_bits(u64_at(b, 40)?),
             max: f64::from_bits(u64_at(b, 48)?),
             dict_raw_bytes: u64_at(b, 56)?,
-        })
+        };
+        // Readers go by the layout, merging goes by the kind: they must not contradict each other.
+        let fits = match meta.layout {
+            Layout::Dict => meta.kind == ColumnKind::Str || meta.kind.id().is_some(),
+            Layout::Ints => meta.kind == ColumnKind::Int,
+            Layout::Floats => meta.kind == ColumnKind::Float,
+            Layout::Bools => meta.kind == ColumnKind::Bool,
+            Layout::Ids => meta.kind.id().is_some(),
+        };
+        fits.then_some(meta)
     }
 }
 

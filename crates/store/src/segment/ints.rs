@@ -163,6 +163,59 @@ pub(super) fn read(meta: &BlockMeta, data: &[u8], scale: i64, out: &mut [i64]) {
     }
 }
 
+/// Reads decimal floats into `out`: (base + packed) / power. Integers beyond 2^53 in size do not occur here.
+pub(super) fn read_decimals(meta: &BlockMeta, data: &[u8], power: f64, out: &mut [f64]) {
+    match meta.encoding {
+        Encoding::Const => out.fill(meta.base as f64 / power),
+        Encoding::Packed | Encoding::Plain => {
+            let plain = meta.encoding == Encoding::Plain;
+            divide(meta.lane, plain, data, u32::from(meta.width), meta.base, power, out);
+        }
+        Encoding::Chunked => {
+            for (i, chunk) in out.chunks_mut(CHUNK).enumerate() {
+                if let Some((base, width, body)) = chunk_of(data, i) {
+                    divide(Lane::of_width(width), false, body, width, base, power, chunk);
+                } else {
+                    chunk.fill(0.0);
+                }
+            }
+        }
+    }
+}
+
+/// Like [`widen`], to floats. Base and sum are exact in a float, as the writer made sure.
+fn divide(lane: Lane, plain: bool, data: &[u8], width: u32, base: i64, power: f64, out: &mut [f64]) {
+    fn go<T: Packable>(plain: bool, data: &[u8], width: u32, base: i64, power: f64, out: &mut [f64]) {
+        let mut buffer = [T::default(); CHUNK];
+        let step = if plain { CHUNK * T::LANE.bytes() } else { 128 * width as usize };
+        let base = base as f64;
+        for (i, chunk) in out.chunks_mut(CHUNK).enumerate() {
+            let body = data.get(i * step..).unwrap_or(&[]);
+            let buffer = &mut buffer[..chunk.len()];
+            if plain {
+                T::copy(body, buffer);
+            } else {
+                T::unpack(&body[..body.len().min(step)], width, buffer);
+            }
+            if power == 1.0 {
+                for (o, v) in chunk.iter_mut().zip(buffer.iter()) {
+                    *o = base + v.to_f64();
+                }
+            } else {
+                for (o, v) in chunk.iter_mut().zip(buffer.iter()) {
+                    *o = (base + v.to_f64()) / power;
+                }
+            }
+        }
+    }
+    match lane {
+        Lane::U8 => go::<u8>(plain, data, width, base, power, out),
+        Lane::U16 => go::<u16>(plain, data, width, base, power, out),
+        Lane::U32 => go::<u32>(plain, data, width, base, power, out),
+        Lane::U64 => go::<u64>(plain, data, width, base, power, out),
+    }
+}
+
 /// Base, width and packed bytes of a chunk of a `Chunked` block.
 fn chunk_of(data: &[u8], chunk: usize) -> Option<(i64, u32, &[u8])> {
     let head = data.get(chunk * 13..chunk * 13 + 13)?;

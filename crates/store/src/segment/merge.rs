@@ -148,7 +148,7 @@ fn gather(
     scratch: &mut Scratch,
     mut take: impl FnMut(usize, &Scratch),
 ) -> Result<Vec<u32>, SegmentError> {
-    let mut all = Vec::with_capacity(parts.iter().map(|(_, c)| c.n_present).sum());
+    let mut all = Vec::with_capacity(parts.iter().map(|(_, c)| c.n_present).sum::<usize>().min(inputs.n_rows));
     let mut rows = Vec::new();
     for (part, (i, column)) in parts.iter().enumerate() {
         let segment = &inputs.segments[*i];

@@ -68,6 +68,7 @@ pub(super) trait Packable: Copy + Default + 'static {
     /// Plain values, as little-endian bytes.
     fn copy(raw: &[u8], out: &mut [Self]);
     fn to_u64(self) -> u64;
+    fn to_f64(self) -> f64;
     fn from_u64(v: u64) -> Self;
 }
 
@@ -175,6 +176,10 @@ macro_rules! packable {
 
             fn to_u64(self) -> u64 {
                 u64::from(self)
+            }
+
+            fn to_f64(self) -> f64 {
+                self as f64
             }
 
             fn from_u64(v: u64) -> Self {

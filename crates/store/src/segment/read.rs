@@ -204,6 +204,15 @@ impl Segment {
             .sum()
     }
 
+    /// Bytes of a column on disk: its blocks, and its dictionary.
+    #[must_use]
+    pub fn column_bytes(&self, column: &Column<'_>) -> (u64, u64) {
+        let dict = self.column_meta(column.index as usize).map_or(0, |(m, _)| m.dict_bytes);
+        let entries = (self.n_blocks() * BLOCK_BYTES + COLUMN_BYTES) as u64;
+        let blocks = self.column_blocks(column).map_or(0, |b| b.metas.iter().map(|m| u64::from(m.bytes)).sum());
+        (blocks + entries, dict)
+    }
+
     fn load_blocks(&self, slot: usize, offset: u64) -> Result<&Blocks, SegmentError> {
         if let Some(blocks) = self.blocks[slot].get() {
             return Ok(blocks);
@@ -698,18 +707,16 @@ fn float_of(meta: &BlockMeta, i: i64) -> Option<f64> {
 }
 
 fn stored_floats(meta: &BlockMeta, data: &[u8], tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
-    tmp.resize(out.len(), 0);
-    ints::read(meta, data, 1, tmp);
     if meta.exponent == EXPONENT_BITS {
+        tmp.resize(out.len(), 0);
+        ints::read(meta, data, 1, tmp);
         for (o, i) in out.iter_mut().zip(tmp.iter()) {
             *o = f64::from_bits(*i as u64);
         }
         return Ok(());
     }
     let power = power(meta.exponent).ok_or_else(|| damaged("exponent of floats"))? as f64;
-    for (o, i) in out.iter_mut().zip(tmp.iter()) {
-        *o = *i as f64 / power;
-    }
+    ints::read_decimals(meta, data, power, out);
     Ok(())
 }
 
