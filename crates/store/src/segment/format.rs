@@ -28,6 +28,8 @@ pub(super) enum Encoding {
     Packed = 2,
     /// Bit-packed with a base and width per 1,024 values.
     Chunked = 3,
+    /// Bit-packed above `base`, with a list of values that do not fit.
+    Patched = 4,
 }
 
 /// Which rows of a block have a stored value.
@@ -124,6 +126,7 @@ impl BlockMeta {
                 1 => Encoding::Plain,
                 2 => Encoding::Packed,
                 3 => Encoding::Chunked,
+                4 => Encoding::Patched,
                 _ => return None,
             },
             lane: Lane::from_code(*b.get(22)?)?,

@@ -1,4 +1,5 @@
-//! Sequences of integers: constant, plain, or bit-packed above a base, per block or per chunk of 1,024.
+//! Sequences of integers: constant, plain, or bit-packed above a base, per block or per chunk of 1,024,
+//! with a list of exceptions where few values are much larger than the rest.
 //!
 //! Owns: choosing and reading the encoding of integers, codes and decimal floats. Never does: presence, checksums.
 
@@ -38,7 +39,16 @@ pub(super) fn write(values: &[i64], scale: i64, meta: &mut BlockMeta, out: &mut 
     };
     meta.lane = lane;
     meta.width = width as u8;
-    if chunked.saturating_add(raw / 16) < packed.min(raw) {
+    if scale == 1
+        && values.len() >= CHUNK
+        && let Some((narrow, patched)) = patched_width(values, min, width)
+        && patched + raw / 32 < packed.min(raw).min(chunked)
+    {
+        meta.encoding = Encoding::Patched;
+        meta.lane = Lane::of_width(narrow);
+        meta.width = narrow as u8;
+        write_patched(values, min, narrow, width, out);
+    } else if chunked.saturating_add(raw / 16) < packed.min(raw) {
         meta.encoding = Encoding::Chunked;
         let mut offset = 13 * chunks.len();
         for (c, &(base, w)) in values.chunks(CHUNK).zip(&chunks) {
@@ -59,6 +69,77 @@ pub(super) fn write(values: &[i64], scale: i64, meta: &mut BlockMeta, out: &mut 
             let v = v.wrapping_sub(min) as u64 / scale;
             out.extend_from_slice(&v.to_le_bytes()[..lane.bytes()]);
         }
+    }
+}
+
+/// Bytes of an exception's value.
+fn patch_bytes(width: u32) -> usize {
+    if width <= 32 { 4 } else { 8 }
+}
+
+/// The width at which packing all values, and listing those that do not fit, takes the fewest bytes; and how many.
+fn patched_width(values: &[i64], min: i64, width: u32) -> Option<(u32, usize)> {
+    let mut of_width = [0usize; 65];
+    for v in values {
+        of_width[bits_of(v.wrapping_sub(min) as u64) as usize] += 1;
+    }
+    let mut beyond = 0;
+    let mut best = None;
+    for w in (1..width).rev() {
+        beyond += of_width[w as usize + 1];
+        let bytes = packed_bytes(Lane::of_width(w), w, values.len()) + 4 + beyond * (2 + patch_bytes(width));
+        if best.is_none_or(|(_, b)| bytes < b) {
+            best = Some((w, bytes));
+        }
+    }
+    best
+}
+
+/// Number of exceptions, their positions, their values above the base; then all values, those of exceptions as 0.
+fn write_patched(values: &[i64], min: i64, narrow: u32, width: u32, out: &mut Vec<u8>) {
+    let fits = |v: i64| bits_of(v.wrapping_sub(min) as u64) <= narrow;
+    let exceptions: Vec<usize> = (0..values.len()).filter(|i| !fits(values[*i])).collect();
+    out.extend_from_slice(&(exceptions.len() as u32 | if patch_bytes(width) == 8 { WIDE } else { 0 }).to_le_bytes());
+    for i in &exceptions {
+        out.extend_from_slice(&(*i as u16).to_le_bytes());
+    }
+    for i in &exceptions {
+        out.extend_from_slice(&(values[*i].wrapping_sub(min) as u64).to_le_bytes()[..patch_bytes(width)]);
+    }
+    let kept: Vec<i64> = values.iter().map(|v| if fits(*v) { *v } else { min }).collect();
+    pack_as(&kept, min, 1, Lane::of_width(narrow), narrow, out);
+}
+
+/// Flag in the number of exceptions: their values take eight bytes instead of four.
+const WIDE: u32 = 1 << 31;
+
+/// The exceptions of a `Patched` block (positions, values), and its packed values.
+struct Patches<'a> {
+    positions: &'a [[u8; 2]],
+    values: &'a [u8],
+    wide: usize,
+    packed: &'a [u8],
+}
+
+impl<'a> Patches<'a> {
+    fn of(data: &'a [u8]) -> Option<Patches<'a>> {
+        let (head, rest) = data.split_first_chunk::<4>()?;
+        let head = u32::from_le_bytes(*head);
+        let (n, wide) = ((head & !WIDE) as usize, if head & WIDE == 0 { 4 } else { 8 });
+        let (positions, rest) = rest.split_at_checked(2 * n)?;
+        let (values, packed) = rest.split_at_checked(wide * n)?;
+        Some(Patches { positions: positions.as_chunks().0, values, wide, packed })
+    }
+
+    fn value(&self, i: usize) -> u64 {
+        let mut word = [0; 8];
+        word[..self.wide].copy_from_slice(&self.values[i * self.wide..(i + 1) * self.wide]);
+        u64::from_le_bytes(word)
+    }
+
+    /// (position, value above the base) of each exception.
+    fn iter(&self) -> impl Iterator<Item = (usize, u64)> {
+        self.positions.iter().enumerate().map(|(i, p)| (u16::from_le_bytes(*p) as usize, self.value(i)))
     }
 }
 
@@ -122,7 +203,7 @@ pub(super) fn read_codes<T: Packable>(meta: &BlockMeta, data: &[u8], out: &mut [
         Encoding::Const => out.fill(T::from_u64(meta.base as u64)),
         Encoding::Plain => read_plain(meta.lane, data, out, |v| v),
         Encoding::Packed if meta.lane == T::LANE => T::unpack(data, u32::from(meta.width), out),
-        Encoding::Packed | Encoding::Chunked => {
+        Encoding::Packed | Encoding::Chunked | Encoding::Patched => {
             for (i, o) in out.iter_mut().enumerate() {
                 *o = T::from_u64(get(meta, data, 1, i).unwrap_or(0) as u64);
             }
@@ -151,6 +232,15 @@ pub(super) fn read(meta: &BlockMeta, data: &[u8], scale: i64, out: &mut [i64]) {
             let plain = meta.encoding == Encoding::Plain;
             widen(meta.lane, plain, data, u32::from(meta.width), meta.base, scale, out);
         }
+        Encoding::Patched => {
+            let Some(patches) = Patches::of(data) else { return out.fill(0) };
+            widen(meta.lane, false, patches.packed, u32::from(meta.width), meta.base, scale, out);
+            for (position, value) in patches.iter() {
+                if let Some(o) = out.get_mut(position) {
+                    *o = meta.base.wrapping_add(value as i64);
+                }
+            }
+        }
         Encoding::Chunked => {
             for (i, chunk) in out.chunks_mut(CHUNK).enumerate() {
                 if let Some((base, width, body)) = chunk_of(data, i) {
@@ -170,6 +260,15 @@ pub(super) fn read_decimals(meta: &BlockMeta, data: &[u8], power: f64, out: &mut
         Encoding::Packed | Encoding::Plain => {
             let plain = meta.encoding == Encoding::Plain;
             divide(meta.lane, plain, data, u32::from(meta.width), meta.base, power, out);
+        }
+        Encoding::Patched => {
+            let Some(patches) = Patches::of(data) else { return out.fill(0.0) };
+            divide(meta.lane, false, patches.packed, u32::from(meta.width), meta.base, power, out);
+            for (position, value) in patches.iter() {
+                if let Some(o) = out.get_mut(position) {
+                    *o = meta.base.wrapping_add(value as i64) as f64 / power;
+                }
+            }
         }
         Encoding::Chunked => {
             for (i, chunk) in out.chunks_mut(CHUNK).enumerate() {
@@ -278,6 +377,13 @@ pub(super) fn get(meta: &BlockMeta, data: &[u8], scale: i64, index: usize) -> Op
             u64::from_le_bytes(word)
         }
         Encoding::Packed => packed(meta.lane, data, u32::from(meta.width), n, index)?,
+        Encoding::Patched => {
+            let patches = Patches::of(data)?;
+            match patches.positions.binary_search_by_key(&index, |p| u16::from_le_bytes(*p) as usize) {
+                Ok(i) => patches.value(i),
+                Err(_) => packed(meta.lane, patches.packed, u32::from(meta.width), n, index)?,
+            }
+        }
         Encoding::Chunked => {
             let (base, width, body) = chunk_of(data, index / CHUNK)?;
             let v = packed(Lane::of_width(width), body, width, CHUNK, index % CHUNK)?;

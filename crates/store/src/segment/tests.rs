@@ -24,6 +24,9 @@ fn rows(n: usize, seed: u64) -> Vec<Row> {
             f.insert("uuid".into(), Value::Str(format!("0123abcd-0000-4000-8000-{:012x}", next() % 300)));
             f.insert("status".into(), Value::Int(200 + (next() % 4 * 100) as i64));
             f.insert("big".into(), Value::Int((next() as i64) << (next() % 33) | i64::from(next() as u32 == 1)));
+            let outlier = if next() % 50 == 0 { 1_000_000 } else { 1 };
+            f.insert("skewed".into(), Value::Int((next() % 700 * outlier) as i64));
+            f.insert("skewed_float".into(), Value::Float((next() % 700 * outlier) as f64 / 10.0 + 0.1));
             f.insert("duration".into(), Value::Float(next() as f64 % 100_000.0 / 1000.0));
             f.insert("pi".into(), Value::Float(std::f64::consts::PI * next() as f64));
             if next() % 3 > 0 {
