@@ -89,6 +89,14 @@ fn operand(rng: &mut Rng, subject: &Subject<'_>, name: &str) -> Value {
     }
 }
 
+/// As JSON; unlike `Value::to_json`, 5.0 stays 5.0.
+fn json(value: &Value) -> Json {
+    match value {
+        Value::Float(f) => json!(f),
+        value => value.to_json(),
+    }
+}
+
 /// A piece of a text.
 fn piece(rng: &mut Rng, text: &str, op: FilterOp) -> String {
     let chars: Vec<char> = text.chars().collect();
@@ -130,9 +138,9 @@ fn filter(rng: &mut Rng, subject: &Subject<'_>) -> Filter {
         FilterOp::Exists => None,
         FilterOp::In => {
             let n = if rng.chance(0.03) { 300 } else { 1 + rng.below(6) };
-            Some(Json::Array((0..n).map(|_| operand(rng, subject, &column).to_json()).collect()))
+            Some(Json::Array((0..n).map(|_| json(&operand(rng, subject, &column))).collect()))
         }
-        FilterOp::Equal => Some(operand(rng, subject, &column).to_json()),
+        FilterOp::Equal => Some(json(&operand(rng, subject, &column))),
         FilterOp::StartsWith | FilterOp::EndsWith | FilterOp::Contains => {
             let text = match operand(rng, subject, &column) {
                 Value::Str(text) => piece(rng, &text, op),
@@ -142,7 +150,7 @@ fn filter(rng: &mut Rng, subject: &Subject<'_>) -> Filter {
         }
         _ => match operand(rng, subject, &column) {
             Value::Bool(b) => Some(json!(i64::from(b))),
-            other => Some(other.to_json()),
+            other => Some(json(&other)),
         },
     };
     Filter { column, op, value }
