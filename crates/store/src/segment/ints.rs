@@ -296,14 +296,11 @@ fn divide(lane: Lane, plain: bool, data: &[u8], width: u32, base: i64, power: f6
             } else {
                 T::unpack(&body[..body.len().min(step)], width, buffer);
             }
-            if power == 1.0 {
-                for (o, v) in chunk.iter_mut().zip(buffer.iter()) {
-                    *o = base + v.to_f64();
-                }
-            } else {
-                for (o, v) in chunk.iter_mut().zip(buffer.iter()) {
-                    *o = (base + v.to_f64()) / power;
-                }
+            for (o, v) in chunk.iter_mut().zip(buffer.iter()) {
+                *o = base + v.to_f64();
+            }
+            if power != 1.0 {
+                super::divide::divide(chunk, power);
             }
         }
     }

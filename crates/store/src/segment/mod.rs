@@ -5,6 +5,7 @@
 
 mod cache;
 mod dict;
+mod divide;
 mod encode;
 mod format;
 mod ints;

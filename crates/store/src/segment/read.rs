@@ -618,9 +618,14 @@ fn each_position(meta: &BlockMeta, head: &[u8], n: usize, mut f: impl FnMut(usiz
     }
 }
 
+/// Puts stored values at their rows and notes the rows in `bits`.
 fn scatter<T: Copy>(meta: &BlockMeta, head: &[u8], values: &[T], out: &mut [T], bits: &mut Vec<u64>) {
     bits.clear();
     bits.resize(out.len().div_ceil(64), 0);
+    if meta.presence == Presence::Bitmap {
+        expand(head, values, out, bits);
+        return;
+    }
     let mut values = values.iter();
     each_position(meta, head, out.len(), |p| {
         if let Some(v) = values.next() {
@@ -628,6 +633,30 @@ fn scatter<T: Copy>(meta: &BlockMeta, head: &[u8], values: &[T], out: &mut [T], 
             bits[p / 64] |= 1 << (p % 64);
         }
     });
+}
+
+/// [`scatter`] by bitmap, 64 rows at a time; words without a gap are copied.
+fn expand<T: Copy>(head: &[u8], mut values: &[T], out: &mut [T], bits: &mut [u64]) {
+    for ((bytes, rows), bits) in head.chunks(8).zip(out.chunks_mut(64)).zip(bits) {
+        let mut word = [0; 8];
+        word[..bytes.len()].copy_from_slice(bytes);
+        let mut word = u64::from_le_bytes(word);
+        if rows.len() < 64 {
+            word &= (1 << rows.len()) - 1;
+        }
+        let n = word.count_ones() as usize;
+        let Some((these, rest)) = values.split_at_checked(n) else { return };
+        values = rest;
+        *bits = word;
+        if n == rows.len() {
+            rows.copy_from_slice(these);
+            continue;
+        }
+        for v in these {
+            rows[word.trailing_zeros() as usize] = *v;
+            word &= word - 1;
+        }
+    }
 }
 
 fn dense_codes<'s, T: Packable + Ord>(
@@ -647,7 +676,12 @@ fn dense_codes<'s, T: Packable + Ord>(
         out.resize(n, missing);
         tmp.resize(meta.n_stored as usize, missing);
         ints::read_codes(meta, values, tmp);
+        if meta.presence == Presence::Bitmap {
+            let mut bits = vec![0; n.div_ceil(64)];
+            expand(head, tmp, out, &mut bits);
+        }
         let mut stored = tmp.iter();
+        let head = if meta.presence == Presence::Bitmap { &[] } else { head };
         each_position(meta, head, n, |p| {
             if let Some(v) = stored.next() {
                 out[p] = *v;
