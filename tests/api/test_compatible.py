@@ -138,7 +138,7 @@ SPEC = {"calculations": [COUNT, {"op": "P99", "column": "ms"}], "breakdowns": ["
 
 
 def fill(server, dataset):
-    server.batch(dataset, [{"time": times.at(i), "data": {"route": "/ab"[i % 3 > 0:][:2], "ms": i + 1}} for i in range(300)])
+    server.batch(dataset, [{"time": times.at(i), "data": {"route": "/a" if i % 3 else "/b", "ms": i + 1}} for i in range(300)])
     return slug_of(server, dataset)
 
 
