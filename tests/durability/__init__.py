@@ -1,0 +1,1 @@
+"""Crashes, torn files, full disks: what was acknowledged is there, once."""
