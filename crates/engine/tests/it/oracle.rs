@@ -9,7 +9,7 @@ use model::{
     query::{Calculation, Combination, Filter, FilterOp, Having, QuerySpec},
 };
 use serde_json::Value as Json;
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{cmp::Ordering, collections::{BTreeMap, BTreeSet}};
 
 /// A question and the range that its times mean, end exclusive.
 #[derive(Clone, Debug)]
@@ -59,6 +59,8 @@ pub(crate) enum Expected {
     Heatmap(Vec<(f64, f64)>),
     /// One of these.
     OneOf(Vec<Expected>),
+    /// No document says.
+    Anything,
 }
 
 impl Expected {
@@ -73,6 +75,7 @@ impl Expected {
             Expected::Is(value) => value.number().map(|v| (v, v)),
             Expected::Between(low, high) => Some((*low, *high)),
             Expected::Heatmap(_) => None,
+            Expected::Anything => Some((f64::NEG_INFINITY, f64::INFINITY)),
             Expected::OneOf(all) => {
                 all.iter().filter_map(Expected::numbers).reduce(|(a, b), (low, high)| (f64::min(a, low), f64::max(b, high)))
             }
@@ -147,8 +150,18 @@ fn text_pair<'a>(cell: &'a Value, operand: &'a Json) -> Option<(&'a str, &'a str
     }
 }
 
+/// A cell of an event, of a column or of `is_root`.
+pub(crate) fn cell<'a>(event: &'a Event, name: &str) -> &'a Value {
+    match event.fields.get(name) {
+        Some(value) => value,
+        None if name == "is_root" && event.fields.contains_key("trace.parent_id") => &Value::Bool(false),
+        None if name == "is_root" => &Value::Bool(true),
+        None => &Value::Null,
+    }
+}
+
 fn filter_holds(event: &Event, filter: &Filter) -> bool {
-    let cell = event.fields.get(&filter.column).unwrap_or(&Value::Null);
+    let cell = cell(event, &filter.column);
     let operand = filter.value.as_ref().unwrap_or(&Json::Null);
     match filter.op {
         FilterOp::Equal => same(cell, operand),
@@ -179,26 +192,29 @@ pub(crate) fn matches(event: &Event, spec: &QuerySpec) -> bool {
     }
 }
 
-/// The events in the range that match, in the order given.
-pub(crate) fn matching<'a>(events: &'a [Event], question: &Question) -> Vec<&'a Event> {
-    events
-        .iter()
-        .filter(|e| e.time_ns >= question.start_ns && e.time_ns < question.end_ns)
-        .filter(|e| matches(e, &question.spec))
-        .collect()
+/// Whether an event is in the range and counts.
+pub(crate) fn is_in(event: &Event, question: &Question) -> bool {
+    event.time_ns >= question.start_ns && event.time_ns < question.end_ns && matches(event, &question.spec)
 }
 
-/// The calculations of a question: COUNT if it names none.
+/// The events in the range that match, in the order given.
+pub(crate) fn matching<'a>(events: &'a [Event], question: &Question) -> Vec<&'a Event> {
+    events.iter().filter(|e| is_in(e, question)).collect()
+}
+
+/// COUNT, which is meant when a question names no calculation.
+pub(crate) fn count() -> Calculation {
+    Calculation { op: "COUNT".into(), column: None, name: None, filters: Vec::new(), filter_combination: None, exact: None }
+}
+
+/// The calculations of a question.
 pub(crate) fn calculations(spec: &QuerySpec) -> Vec<Calculation> {
-    let count = || Calculation {
-        op: "COUNT".into(),
-        column: None,
-        name: None,
-        filters: Vec::new(),
-        filter_combination: None,
-        exact: None,
-    };
     spec.calculations.clone().unwrap_or_else(|| vec![count()])
+}
+
+/// The group of an event.
+pub(crate) fn group(event: &Event, breakdowns: &[String]) -> Vec<Key> {
+    breakdowns.iter().map(|name| key(cell(event, name))).collect()
 }
 
 /// The truth with buckets of this length; they start at multiples of it.
@@ -207,9 +223,7 @@ pub(crate) fn answer(events: &[Event], question: &Question, granularity_ns: i64)
     let matched = matching(events, question);
     let mut groups: BTreeMap<Vec<Key>, Vec<&Event>> = BTreeMap::new();
     for event in &matched {
-        let names = spec.breakdowns.iter();
-        let group: Vec<Key> = names.map(|name| event.fields.get(name).map_or(Key::Null, key)).collect();
-        groups.entry(group).or_default().push(event);
+        groups.entry(group(event, &spec.breakdowns)).or_default().push(event);
     }
     if spec.breakdowns.is_empty() {
         groups.entry(Vec::new()).or_default();
@@ -225,7 +239,7 @@ pub(crate) fn answer(events: &[Event], question: &Question, granularity_ns: i64)
             buckets.entry(start).or_default().push(event);
         }
         let context = Context { weighted, range, buckets: &buckets, members: &members, granularity: i128::from(granularity_ns) };
-        let series = context.bucket_starts().into_iter().map(|start| {
+        let series = context.bucket_starts(&calculations).into_iter().map(|start| {
             let cells = calculations.iter().map(|c| context.bucket_cell(c, start)).collect();
             (start, cells)
         });
@@ -233,6 +247,13 @@ pub(crate) fn answer(events: &[Event], question: &Question, granularity_ns: i64)
         truth.groups.insert(group, calculations.iter().map(|c| context.total_cell(c)).collect());
     }
     truth
+}
+
+/// From when to when a span is under way; a duration that is no number is none.
+fn span(event: &Event) -> (i128, i128) {
+    let start = i128::from(event.time_ns);
+    let ms = cell(event, "duration_ms").number().unwrap_or(0.0);
+    (start, start.saturating_add((ms * 1e6) as i128))
 }
 
 /// One group.
@@ -249,13 +270,19 @@ impl Context<'_> {
         if self.weighted { event.sample_rate } else { 1.0 }
     }
 
-    /// Buckets that may have something to say: those with events, and those after them.
-    fn bucket_starts(&self) -> Vec<i128> {
-        let mut starts: Vec<i128> = self.buckets.keys().copied().collect();
-        starts.extend(self.buckets.keys().map(|b| b + self.granularity));
-        starts.sort_unstable();
-        starts.dedup();
-        starts.retain(|b| *b < self.range.1);
+    /// Buckets that may have something to say: those with events, and for CONCURRENCY those with spans under way.
+    fn bucket_starts(&self, calculations: &[Calculation]) -> BTreeSet<i128> {
+        let mut starts: BTreeSet<i128> = self.buckets.keys().copied().collect();
+        if calculations.iter().any(|c| c.op == "CONCURRENCY") {
+            for event in self.members {
+                let (from, to) = span(event);
+                let mut bucket = from.div_euclid(self.granularity) * self.granularity;
+                while bucket < to.min(self.range.1) {
+                    starts.insert(bucket);
+                    bucket += self.granularity;
+                }
+            }
+        }
         starts
     }
 
@@ -274,6 +301,7 @@ impl Context<'_> {
     fn total_cell(&self, calculation: &Calculation) -> Expected {
         match calculation.op.as_str() {
             "CONCURRENCY" => self.concurrency(self.range.0, self.range.1),
+            "RATE_SUM" | "RATE_AVG" | "RATE_MAX" => Expected::Anything,
             _ => self.cell(calculation, self.members),
         }
     }
@@ -281,7 +309,7 @@ impl Context<'_> {
     /// The calculations that look at a set of events and nothing else.
     fn cell(&self, calculation: &Calculation, events: &[&Event]) -> Expected {
         let column = calculation.column.as_deref().unwrap_or_default();
-        let cells = || events.iter().filter_map(|e| e.fields.get(column).map(|v| (v, self.weight(e))));
+        let cells = || events.iter().map(|e| (cell(e, column), self.weight(e))).filter(|(v, _)| **v != Value::Null);
         let numbers = || cells().filter(|(v, _)| v.number().is_some());
         let n_numbers = numbers().count();
         let weight: f64 = numbers().map(|(_, w)| w).sum();
@@ -289,7 +317,7 @@ impl Context<'_> {
             "COUNT" => {
                 let mut count = 0.0;
                 for event in events {
-                    if calculation.column.is_none() || event.fields.contains_key(column) {
+                    if calculation.column.is_none() || *cell(event, column) != Value::Null {
                         count += self.weight(event);
                     }
                 }
@@ -342,9 +370,7 @@ impl Context<'_> {
     fn concurrency(&self, from: i128, to: i128) -> Expected {
         let mut sum = 0.0;
         for event in self.members {
-            let Some(ms) = event.fields.get("duration_ms").and_then(Value::number) else { continue };
-            let start = i128::from(event.time_ns);
-            let end = start.saturating_add((ms * 1e6) as i128);
+            let (start, end) = span(event);
             sum += (end.min(to) - start.max(from)).max(0) as f64 * self.weight(event);
         }
         // A nanosecond of rounding per event.
