@@ -8,7 +8,17 @@ mod decompress;
 mod error;
 pub mod honeycomb;
 pub mod import;
+mod json;
 pub mod otlp;
+mod rows;
+mod text;
+mod time;
+
+#[cfg(test)]
+#[path = "../tests/it/rows.rs"]
+mod testing_rows;
+#[cfg(test)]
+pub(crate) use testing_rows as testing;
 
 pub use context::{Context, Decoded, EventStatus, KnownColumns};
 pub use decompress::{ContentEncoding, decompress};

@@ -3,7 +3,6 @@
 //! Owns: building columns from cells in one pass, with a dictionary per text column. Never does: sorting,
 //! compression, limits (the decoders keep those).
 
-use crate::dict::same;
 use crate::{ColumnKind, StrDict, TimeNs, parse_id};
 use std::{hash::BuildHasher, sync::Arc};
 
@@ -428,11 +427,8 @@ impl BatchBuilder {
         let p = self.slot(column, ColumnKind::Str);
         if let Values::Str { codes, dict } = &mut p.values {
             let before = dict.len();
-            let code = match codes.last() {
-                Some(&last) if same(dict.get(last), text.as_bytes()) => last,
-                _ => dict.insert(text.as_bytes()),
-            };
-            p.fresh = dict.len() > before;
+            let code = dict.insert(text.as_bytes());
+            p.fresh = code as usize == before;
             codes.push(code);
         }
     }

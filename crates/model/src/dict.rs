@@ -142,7 +142,7 @@ fn u32_at(bytes: &[u8], at: usize) -> u64 {
 
 /// Equality of short texts, without a call.
 #[inline]
-pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
+fn same(a: &[u8], b: &[u8]) -> bool {
     let n = a.len();
     if n != b.len() {
         return false;

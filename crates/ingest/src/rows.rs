@@ -1,0 +1,247 @@
+//! One dataset's events under construction: cells go into a `BatchBuilder`, limits are kept on the way.
+//!
+//! Owns: the limits of events, columns and texts, and what a refused event is told. Never does: read any wire format.
+
+use crate::{Context, EventStatus, text::json_string};
+use model::{Batch, BatchBuilder, ColumnId, NS_PER_SECOND, TimeNs};
+use std::borrow::Cow;
+
+/// The column that lists the fields whose text was cut.
+const TRUNCATED_FIELDS: &str = "meta.truncated_fields";
+/// The column that keeps a time that could not be read.
+const INVALID_TIME: &str = "meta.invalid_time";
+
+#[derive(Debug)]
+pub(crate) struct Rows<'c> {
+    builder: BatchBuilder,
+    context: Context<'c>,
+    dataset: String,
+    /// Columns that the dataset had before, and columns of this batch that it had not.
+    n_known: usize,
+    n_new: usize,
+    n_new_before: usize,
+    previous: Option<ColumnId>,
+    truncated: Vec<ColumnId>,
+    refusal: Option<EventStatus>,
+}
+
+pub(crate) fn refused(status: u16, error: impl Into<Cow<'static, str>>) -> EventStatus {
+    EventStatus::Refused { status, error: error.into() }
+}
+
+/// The first `max` bytes of a text, less what would be left of a character.
+fn cut(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+impl<'c> Rows<'c> {
+    pub(crate) fn new(dataset: &str, context: &Context<'c>) -> Rows<'c> {
+        Rows {
+            builder: BatchBuilder::new(),
+            context: *context,
+            dataset: dataset.to_owned(),
+            n_known: context.columns.map_or(0, |known| known.count(dataset)),
+            n_new: 0,
+            n_new_before: 0,
+            previous: None,
+            truncated: Vec::new(),
+            refusal: None,
+        }
+    }
+
+    pub(crate) fn context(&self) -> &Context<'c> {
+        &self.context
+    }
+
+    pub(crate) fn finish(self) -> (String, Batch) {
+        (self.dataset, self.builder.finish())
+    }
+
+    pub(crate) fn begin(&mut self) {
+        self.builder.begin();
+        self.n_new_before = self.n_new;
+        self.previous = None;
+        self.truncated.clear();
+        self.refusal = None;
+    }
+
+    pub(crate) fn abort(&mut self) {
+        self.builder.abort();
+        self.n_new = self.n_new_before;
+    }
+
+    /// The event will be refused; the first reason stands.
+    pub(crate) fn refuse(&mut self, status: u16, error: impl Into<Cow<'static, str>>) {
+        if self.refusal.is_none() {
+            self.refusal = Some(refused(status, error));
+        }
+    }
+
+    /// Ends the event: it took `n_bytes` on the wire.
+    pub(crate) fn end(&mut self, time: Option<TimeNs>, rate: f64, n_bytes: usize) -> EventStatus {
+        let limits = self.context.limits;
+        if n_bytes > limits.event_bytes_max {
+            self.refuse(413, format!("Event is too large. It has {n_bytes} bytes, the limit is {}.", limits.event_bytes_max));
+        }
+        if self.builder.fields() > limits.event_fields_max {
+            self.refuse(400, "Event has too many columns.");
+        }
+        let time = time.unwrap_or(self.context.now);
+        if time > self.context.now.saturating_add(limits.future_seconds_max.saturating_mul(NS_PER_SECOND)) {
+            let days = limits.future_seconds_max / 86_400;
+            self.refuse(400, format!("Event time lies too far in the future. The limit is {days} days from now."));
+        }
+        if self.refusal.is_none() && !self.truncated.is_empty() {
+            self.list_truncated();
+        }
+        if let Some(refusal) = self.refusal.take() {
+            self.abort();
+            return refusal;
+        }
+        self.builder.end(time, rate);
+        EventStatus::Accepted
+    }
+
+    #[cold]
+    fn list_truncated(&mut self) {
+        let mut list = String::from("[");
+        for column in std::mem::take(&mut self.truncated) {
+            if list.len() > 1 {
+                list.push(',');
+            }
+            json_string(&mut list, self.builder.name(column));
+        }
+        list.push(']');
+        if let Some(column) = self.column(TRUNCATED_FIELDS) {
+            self.str(column, &list);
+        }
+    }
+
+    /// Keeps a time that could not be read; the event gets the time of arrival.
+    #[cold]
+    pub(crate) fn invalid_time(&mut self, text: &str) {
+        if let Some(column) = self.column(INVALID_TIME) {
+            self.str(column, text);
+        }
+    }
+
+    /// The column that `is_it` accepts, of those likely to come next. See `BatchBuilder::predict`.
+    #[inline]
+    pub(crate) fn predict(&mut self, is_it: impl FnMut(&[u8], bool) -> bool) -> Option<ColumnId> {
+        let found = self.builder.predict(self.previous, is_it)?;
+        self.previous = Some(found);
+        Some(found)
+    }
+
+    /// The column with this name, if the batch has it already.
+    pub(crate) fn known(&mut self, name: &str) -> Option<ColumnId> {
+        let found = self.builder.find(name)?;
+        self.builder.follow(self.previous, found);
+        self.previous = Some(found);
+        Some(found)
+    }
+
+    /// The column with this name, new or known. None if the name is empty, or the event is refused for it.
+    pub(crate) fn column(&mut self, name: &str) -> Option<ColumnId> {
+        if let Some(found) = self.known(name) {
+            return Some(found);
+        }
+        let limits = self.context.limits;
+        if name.is_empty() || self.refusal.is_some() {
+            return None;
+        }
+        if name.len() > limits.column_name_bytes_max {
+            let (n, max) = (name.len(), limits.column_name_bytes_max);
+            self.refuse(400, format!("Column name is too long. '{}…' has {n} bytes, the limit is {max}.", cut(name, 40)));
+            return None;
+        }
+        // Also checked at the end of the event; here so that a flood of names costs little.
+        if self.builder.fields() >= limits.event_fields_max && name != TRUNCATED_FIELDS {
+            self.refuse(400, "Event has too many columns.");
+            return None;
+        }
+        if !self.context.columns.is_some_and(|known| known.has(&self.dataset, name)) {
+            if self.n_known + self.n_new >= limits.dataset_columns_max {
+                self.refuse(400, "Dataset has too many columns.");
+                return None;
+            }
+            self.n_new += 1;
+        }
+        let column = self.builder.column(name);
+        self.builder.follow(self.previous, column);
+        self.previous = Some(column);
+        Some(column)
+    }
+
+    /// Like [`Self::column`], trying the likely ones first.
+    pub(crate) fn column_next(&mut self, name: &str) -> Option<ColumnId> {
+        match self.predict(|known, _| known == name.as_bytes()) {
+            Some(column) => Some(column),
+            None => self.column(name),
+        }
+    }
+
+    pub(crate) fn name(&self, column: ColumnId) -> &str {
+        self.builder.name(column)
+    }
+
+    pub(crate) fn is_set(&self, column: ColumnId) -> bool {
+        self.builder.is_set(column)
+    }
+
+    pub(crate) fn unset(&mut self, column: ColumnId) {
+        self.builder.unset(column);
+    }
+
+    #[inline]
+    pub(crate) fn str(&mut self, column: ColumnId, text: &str) {
+        if text.len() > self.context.limits.string_bytes_max {
+            return self.long_str(column, text);
+        }
+        self.builder.str(column, text);
+    }
+
+    #[cold]
+    fn long_str(&mut self, column: ColumnId, text: &str) {
+        if !self.truncated.contains(&column) {
+            self.truncated.push(column);
+        }
+        self.builder.str(column, cut(text, self.context.limits.string_bytes_max));
+    }
+
+    pub(crate) fn int(&mut self, column: ColumnId, value: i64) {
+        self.builder.int(column, value);
+    }
+
+    /// What is not finite is kept as text, as numbers are finite.
+    pub(crate) fn float(&mut self, column: ColumnId, value: f64) {
+        if value.is_finite() {
+            self.builder.float(column, value);
+        } else {
+            self.builder.str(column, not_finite(value));
+        }
+    }
+
+    pub(crate) fn bool(&mut self, column: ColumnId, value: bool) {
+        self.builder.bool(column, value);
+    }
+
+    pub(crate) fn hex8(&mut self, column: ColumnId, id: [u8; 8]) {
+        self.builder.hex8(column, id);
+    }
+
+    pub(crate) fn hex16(&mut self, column: ColumnId, id: [u8; 16]) {
+        self.builder.hex16(column, id);
+    }
+}
+
+/// The text that stands for a float that is not finite.
+pub(crate) fn not_finite(value: f64) -> &'static str {
+    if value.is_nan() {
+        "NaN"
+    } else if value > 0.0 {
+        "Infinity"
+    } else {
+        "-Infinity"
+    }
+}

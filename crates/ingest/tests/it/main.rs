@@ -1,0 +1,3 @@
+//! Tests of the decoders from outside.
+
+mod rows;
