@@ -1,4 +1,5 @@
 """Content types, encodings, sizes, bombs, chunked uploads, browsers' preflight (semantics 3, 4, 12)."""
+import functools
 import gzip
 import io
 import json
@@ -139,18 +140,21 @@ def test_too_large_is_413(server, path, content):
     assert reply.json()["message" if path.startswith("/v1") else "error"]
 
 
+@functools.cache
 def gzip_bomb(n_bytes, unit=b" "):
     packer = zlib.compressobj(9, zlib.DEFLATED, 31)
     piece = unit * (MIB // len(unit))
     return b"".join(packer.compress(piece) for _ in range(n_bytes // MIB)) + packer.flush()
 
 
+@functools.cache
 def zstd_bomb(n_bytes, unit=b" "):
     packer = zstandard.ZstdCompressor(level=3).compressobj()
     piece = unit * (MIB // len(unit))
     return b"".join(packer.compress(piece) for _ in range(n_bytes // MIB)) + packer.flush()
 
 
+@functools.cache
 def zstd_bomb_with_a_size(n_bytes):
     """The header announces the size, and asks for a window as large."""
     return zstandard.ZstdCompressor(level=19).compress(b" " * n_bytes)

@@ -154,6 +154,8 @@ def run(data_dir, cycles, seed, args=(), env=None, verbose=False, check_every=25
                     server.spawn()
                     time.sleep(rng.uniform(0, 0.1))
                     server.kill()
+            # Small segments in some cycles, so that seals and compactions are under way when the next kill comes.
+            server.env = (env or {}) | rng.choice(({}, {"WIDEYE_SEAL_BYTES": "256KiB"}, {"WIDEYE_SEAL_BYTES": "1MiB"}))
             at = time.monotonic()
             server.start()
             start_seconds.append(time.monotonic() - at)

@@ -128,7 +128,7 @@ class Server:
                    "--otlp-grpc-listen", self.grpc, *self.args]
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL,
-                                            env=os.environ | self.env)
+                                            env={k: v for k, v in os.environ.items() if not k.startswith("WIDEYE_")} | self.env)
         return self
 
     def start(self, seconds=60):

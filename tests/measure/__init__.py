@@ -1,0 +1,1 @@
+"""Figures of the built binary: memory, start-up, durability. Not part of `make test`."""

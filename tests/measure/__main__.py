@@ -1,0 +1,151 @@
+"""Prints figures of the built binary.
+
+    cd tests && ../.venv/bin/python -m measure idle|ingest|start|durability|all [options]
+
+idle         resident memory of an empty server after 30 s, and its CPU time while idle
+ingest       memory while batches are posted as fast as they are taken: files of --batches (bench's, zstd JSON arrays)
+start        time from exec to /readyz with 1,000 segments (and with 1), page cache warm and cold
+durability   200 cycles of kill -9 under load (durability/crash.py)
+"""
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import random
+import sys
+import tempfile
+import threading
+import time
+
+from durability import crash
+from lib import times
+from lib.server import Server
+
+MIB = 1 << 20
+
+
+def mib(n):
+    return f"{n / MIB:.0f} MiB"
+
+
+def idle(args):
+    with Server() as s:
+        at_start = s.rss_bytes()
+        time.sleep(5)
+        cpu = s.cpu_seconds()
+        time.sleep(args.idle_seconds)
+        used = (s.cpu_seconds() - cpu) / args.idle_seconds
+        print(f"idle: resident {mib(s.rss_bytes())} after {5 + args.idle_seconds} s ({mib(at_start)} when ready, {mib(s.anonymous_rss_bytes())} anonymous), {used:.2%} of a core")
+
+
+def ingest(args):
+    files = sorted(pathlib.Path(args.batches).glob("*"))[: args.files]
+    if not files:
+        sys.exit(f"no batches in {args.batches}")
+    with Server() as s:
+        samples, stop = [], threading.Event()
+
+        def watch():
+            while not stop.wait(0.1):
+                samples.append((s.rss_bytes(), s.anonymous_rss_bytes()))
+
+        watcher = threading.Thread(target=watch)
+        watcher.start()
+        events, waited, lock = [0], [0], threading.Lock()
+        headers = {"Content-Type": "application/json", "Content-Encoding": "zstd"}
+
+        def send(path):
+            body = path.read_bytes()
+            while (r := s.post("/1/batch/bench", body, headers=headers, timeout=120)).status in (429, 503):
+                with lock:
+                    waited[0] += 1
+                time.sleep(float(r.headers.get("Retry-After") or 1))
+            assert r.status == 200, r
+            n = sum(x["status"] == 202 for x in r.json())
+            with lock:
+                events[0] += n
+
+        began = time.monotonic()
+        with concurrent.futures.ThreadPoolExecutor(args.connections) as pool:
+            list(pool.map(send, files))
+        took = time.monotonic() - began
+        cpu = s.cpu_seconds()
+        peak = s.rss_bytes("VmHWM")
+        time.sleep(20)
+        after, after_anonymous = s.rss_bytes(), s.anonymous_rss_bytes()
+        stop.set()
+        watcher.join()
+        print(f"ingest: {events[0]} events in {took:.1f} s over {args.connections} connections ({events[0] / took:.0f}/s, {events[0] / cpu:.0f} a CPU-second of the server), {waited[0]} told to wait")
+        print(f"ingest: resident at most {mib(peak)} (anonymous at most {mib(max(a for _, a in samples))}); 20 s later {mib(after)} (anonymous {mib(after_anonymous)}); {mib(s.disk_bytes())} on disk")
+
+
+def drop_page_cache():
+    os.sync()
+    pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+
+
+def n_segments(server):
+    """Files that are neither write-ahead log nor catalog."""
+    return sum(1 for p in server.files() if "wal" not in str(p.relative_to(server.data_dir)) and p.suffix not in (".db", ".sqlite", ".db-wal", ".db-shm") and "catalog" not in p.name and "lock" not in p.name.lower())
+
+
+def starts(server, n, cold):
+    out = []
+    for _ in range(n):
+        server.stop()
+        if cold:
+            drop_page_cache()
+        at = time.monotonic()
+        server.start()
+        out.append((time.monotonic() - at) * 1e3)
+    return sorted(out)[len(out) // 2]
+
+
+def start(args):
+    """A day apart and a segment each: nothing to compact."""
+    with Server(env={"WIDEYE_SEAL_BYTES": "1KiB"}) as s:
+        rng = random.Random(1)
+        datasets = 20
+        for k in range(args.segments):
+            day = times.T0 - 86_400 * (k // datasets)
+            events = [{"time": day + i, "data": {f"field_{j}": rng.choice(("a", "b", i, rng.random())) for j in range(150)}} for i in range(20)]
+            s.batch(f"ds-{k % datasets}", events)
+            if k % 100 == 0:
+                time.sleep(0.2)
+        time.sleep(10)
+        print(f"start: {n_segments(s)} segments, {mib(s.disk_bytes())}")
+        print(f"start: ready after {starts(s, 5, False):.0f} ms (warm, median of 5)", end="")
+        if os.geteuid() == 0:
+            print(f", {starts(s, 3, True):.0f} ms (page cache dropped, median of 3)", end="")
+        at = time.monotonic()
+        counted = s.query("__all__", {"calculations": [{"op": "COUNT"}], "start_time": 1, "end_time": times.T0 + 1000, "filters": [{"column": "field_0", "op": "exists"}]}).only()
+        print(f"; then a count over all in {(time.monotonic() - at) * 1e3:.0f} ms: {counted['COUNT']} events, resident {mib(s.rss_bytes())}")
+    with Server() as s:
+        print(f"start: an empty directory: ready after {starts(s, 5, False):.0f} ms")
+
+
+def durability(args):
+    seed = args.seed if args.seed is not None else random.SystemRandom().randrange(2**32)
+    folder = tempfile.mkdtemp(prefix="wideye-crash-")
+    print(f"durability: seed {seed}, {folder}", flush=True)
+    print("durability: " + crash.report(crash.run(pathlib.Path(folder) / "data", args.cycles, seed, verbose=args.verbose)))
+
+
+def main():
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("what", choices=["idle", "ingest", "start", "durability", "all"])
+    p.add_argument("--idle-seconds", type=int, default=25)
+    p.add_argument("--batches", default="/work/bench-data/batches", help="folder of zstd JSON batches (bench/generate.py makes them)")
+    p.add_argument("--files", type=int, default=500, help="how many of them")
+    p.add_argument("--connections", type=int, default=8)
+    p.add_argument("--segments", type=int, default=1000)
+    p.add_argument("--cycles", type=int, default=200)
+    p.add_argument("--seed", type=int)
+    p.add_argument("--verbose", action="store_true")
+    args = p.parse_args()
+    for name in ("idle", "ingest", "start", "durability") if args.what == "all" else (args.what,):
+        {"idle": idle, "ingest": ingest, "start": start, "durability": durability}[name](args)
+
+
+if __name__ == "__main__":
+    main()
