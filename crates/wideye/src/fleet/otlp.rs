@@ -40,7 +40,7 @@ fn number(out: &mut Vec<u8>, field: u8, value: u64) {
 }
 
 /// Encoded attributes, ready to stand in the message that they were made for.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attrs {
     field: u8,
     bytes: Vec<u8>,

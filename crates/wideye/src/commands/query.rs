@@ -1,0 +1,143 @@
+//! `wideye query`: text and flags to a specification, the server's answer to the terminal.
+//!
+//! Owns: how text and flags join. Never does: the grammar (question), drawing (render).
+
+use crate::{
+    cli::QueryArgs,
+    client::Client,
+    error::CliError,
+    question::{self, Question, Wrong},
+    render,
+    term::Out,
+};
+use model::query::{Calculation, Direction, Order, QuerySpec};
+use serde_json::{Value as Json, json};
+use std::io::Read;
+
+/// Rows of a grouped answer where the question names no limit: what fits a screen or two.
+const LIMIT_DEFAULT: i64 = 100;
+
+/// The name of all datasets together.
+const ALL: &str = "__all__";
+
+pub(super) fn run(args: &QueryArgs, out: &mut Out) -> Result<(), CliError> {
+    let question = question(args)?;
+    let spec = serde_json::to_value(&question.spec).map_err(|e| CliError::Usage(e.to_string()))?;
+    let dataset = args.dataset.clone().or(question.dataset).unwrap_or_else(|| ALL.to_owned());
+    if args.show_spec {
+        return out.line(format_args!("{:#}", json!({"dataset": dataset, "query": spec})));
+    }
+    let chart = !args.no_chart && !args.json;
+    let body = json!({
+        "dataset": dataset,
+        "query": spec,
+        "stream": false,
+        "cache": !args.no_cache,
+        "disable_series": args.no_chart,
+    });
+    let client = Client::new(&args.server.url, args.server.key.as_deref())?;
+    let answer = client.post_json("/api/v1/query", &body)?;
+    if args.json {
+        return out.line(format_args!("{answer:#}"));
+    }
+    render::answer(out, &answer, &question.spec.breakdowns, &question.show, chart)
+}
+
+/// The question that text, flags or a file state.
+fn question(args: &QueryArgs) -> Result<Question, CliError> {
+    if let Some(path) = &args.spec {
+        return Ok(Question { spec: from_file(path)?, ..Question::default() });
+    }
+    let mut q = parse(&args.text.join(" "))?;
+    let spec = &mut q.spec;
+    if let Some(text) = &args.calculate {
+        let calculated = parse(text)?;
+        spec.calculations = calculated.spec.calculations;
+        q.show = calculated.show;
+    }
+    if let Some(text) = &args.conditions {
+        let (filters, combination) = read(text, question::parse_conditions)?;
+        let both = !spec.filters.is_empty();
+        spec.filters.extend(filters);
+        if both && spec.filter_combination.or(combination).is_some_and(|c| Some(c) != spec.filter_combination.and(combination)) {
+            let joined = [spec.filter_combination, combination].iter().flatten().any(|c| *c == model::query::Combination::Or);
+            if joined {
+                return Err(CliError::Usage("conditions in the text and in --where are joined by `and`; with `or`, put all in one place".into()));
+            }
+        }
+        spec.filter_combination = spec.filter_combination.or(combination);
+    }
+    if let Some(text) = &args.by {
+        spec.breakdowns.extend(read(text, question::parse_breakdowns)?);
+    }
+    if let Some(text) = &args.having {
+        spec.havings.extend(read(text, question::parse_havings)?);
+    }
+    if let Some(text) = &args.order {
+        spec.orders = read(text, question::parse_orders)?;
+    }
+    spec.limit = args.limit.or(spec.limit);
+    if let Some(text) = &args.last {
+        spec.time_range = Some(duration(text, "--last")?);
+    }
+    if let Some(text) = &args.from {
+        spec.start_time = Some(instant(text, "--from")?);
+    }
+    if let Some(text) = &args.to {
+        spec.end_time = Some(instant(text, "--to")?);
+    }
+    if let Some(text) = &args.every {
+        spec.granularity = Some(duration(text, "--every")?);
+    }
+    if let Some(text) = &args.compare {
+        spec.compare_time_offset_seconds = Some(duration(text, "--compare")?);
+    }
+    if args.unweighted {
+        spec.usage_mode = Some(true);
+    }
+    let raw = spec.calculations.as_ref().is_some_and(Vec::is_empty);
+    if raw || !spec.breakdowns.is_empty() {
+        spec.limit = spec.limit.or(Some(if raw { 20 } else { LIMIT_DEFAULT }));
+    }
+    if spec.orders.is_empty() && !raw && !spec.breakdowns.is_empty() {
+        spec.orders.extend(largest_first(spec.calculations.as_deref()));
+    }
+    Ok(q)
+}
+
+/// Largest first by the first calculation that has an order.
+fn largest_first(calculations: Option<&[Calculation]>) -> Option<Order> {
+    let (op, column) = match calculations {
+        None => ("COUNT".to_owned(), None),
+        Some(calculations) => calculations.iter().find(|c| c.op != "HEATMAP").map(|c| (c.op.clone(), c.column.clone()))?,
+    };
+    Some(Order { op: Some(op), column, order: Some(Direction::Descending) })
+}
+
+fn parse(text: &str) -> Result<Question, CliError> {
+    read(text, question::parse)
+}
+
+fn read<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Result<T, CliError> {
+    parse(text).map_err(|wrong| CliError::Question(wrong.shown(text)))
+}
+
+fn duration(text: &str, flag: &str) -> Result<f64, CliError> {
+    question::duration_s(text).ok_or_else(|| CliError::Usage(format!("{flag} {text}: expected a duration such as 30s, 10m, 2h or 1d")))
+}
+
+fn instant(text: &str, flag: &str) -> Result<Json, CliError> {
+    question::instant(text)
+        .ok_or_else(|| CliError::Usage(format!("{flag} {text}: expected a time such as 2026-01-31T08:00:00Z, 2026-01-31 or Unix seconds")))
+}
+
+fn from_file(path: &std::path::Path) -> Result<QuerySpec, CliError> {
+    let shown = path.display();
+    let mut text = String::new();
+    if path.as_os_str() == "-" {
+        std::io::stdin().lock().read_to_string(&mut text).map_err(CliError::io("read", "standard input"))?;
+    } else {
+        text = std::fs::read_to_string(path).map_err(CliError::io("read", shown.to_string()))?;
+    }
+    serde_json::from_str(&text).map_err(|e| CliError::Question(format!("{shown} is not a query specification: {e}")))
+}

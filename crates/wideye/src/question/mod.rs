@@ -1,0 +1,31 @@
+//! The compact text form of questions: one line that a person types, to the specification that the API takes.
+//! The grammar stands in docs/command-line.md and in `wideye query --help`.
+//!
+//! Owns: reading the text, and errors that point at the place. Never does: know which columns exist, or ask the server.
+
+mod lex;
+mod parse;
+mod time;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use parse::{Question, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
+pub(crate) use time::{duration_s, instant};
+
+/// What is wrong with a text, and where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Wrong {
+    /// Byte position in the text.
+    pub(crate) at: usize,
+    pub(crate) what: String,
+}
+
+impl Wrong {
+    /// The message with the text and a caret below the place.
+    pub(crate) fn shown(&self, text: &str) -> String {
+        // Line breaks would tear text and caret apart.
+        let line: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
+        let before = text.get(..self.at).unwrap_or(text).chars().count();
+        format!("{}\n  {line}\n  {}^", self.what, " ".repeat(before))
+    }
+}

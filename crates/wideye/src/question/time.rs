@@ -1,0 +1,52 @@
+//! Durations and instants as people write them.
+//!
+//! Owns: `90s`, `2h30m`; bringing dates into the form that the API reads. Never does: read a clock, know the calendar.
+
+use serde_json::Value as Json;
+
+/// Units of durations, in seconds.
+const UNITS: [(&str, f64); 6] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0), ("w", 604_800.0)];
+
+/// Seconds of a duration such as `90s`, `1.5h` or `2h30m`; a bare number is seconds.
+pub(crate) fn duration_s(text: &str) -> Option<f64> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return (seconds >= 0.0 && seconds.is_finite()).then_some(seconds);
+    }
+    let mut rest = text;
+    let mut sum = 0.0;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.')?;
+        let number: f64 = rest[..digits].parse().ok()?;
+        let letters = rest[digits..].find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len() - digits);
+        let unit = &rest[digits..digits + letters];
+        let (_, seconds) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        sum += number * seconds;
+        rest = &rest[digits + letters..];
+    }
+    (!text.is_empty()).then_some(sum)
+}
+
+/// An instant for the API: Unix seconds as a number; a date, or date and time (UTC where no offset is given), as RFC 3339.
+pub(crate) fn instant(text: &str) -> Option<Json> {
+    if let Ok(seconds) = text.parse::<f64>() {
+        return seconds.is_finite().then(|| text.parse::<i64>().map_or(Json::from(seconds), Json::from));
+    }
+    let shape = |text: &str, pattern: &str| {
+        text.len() == pattern.len()
+            && text.bytes().zip(pattern.bytes()).all(|(t, p)| match p {
+                b'0' => t.is_ascii_digit(),
+                b'T' => matches!(t, b'T' | b't' | b' '),
+                p => t == p,
+            })
+    };
+    let full = match text.len() {
+        10 if shape(text, "0000-00-00") => format!("{text}T00:00:00Z"),
+        16 if shape(text, "0000-00-00T00:00") => format!("{text}:00Z"),
+        _ if text.get(..19).is_some_and(|t| shape(t, "0000-00-00T00:00:00")) => {
+            let zoned = text[19..].contains(['Z', 'z', '+', '-']);
+            format!("{text}{}", if zoned { "" } else { "Z" })
+        }
+        _ => return None,
+    };
+    Some(Json::String(full.replacen([' ', 't'], "T", 1)))
+}
