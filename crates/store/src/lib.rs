@@ -3,14 +3,29 @@
 //! Owns: the data directory and the promise that an acknowledged event is on disk and visible.
 //! Never does: know what a question is, decode wire formats, speak HTTP.
 
+mod append;
+mod background;
 pub mod catalog;
 mod check;
+mod coalesce;
+mod columns;
+mod compact;
 pub mod disk;
 mod error;
+mod gc;
 mod live;
+mod memtable;
+mod names;
+mod queue;
+mod recover;
+mod retain;
+mod seal;
 pub mod segment;
+mod shared;
+mod state;
 mod store;
 mod types;
+mod wal;
 
 pub use check::{CheckFinding, CheckSummary, check};
 pub use error::StoreError;

@@ -97,7 +97,7 @@ pub struct Snapshot {
     /// The dataset (display name) of each.
     pub datasets: Vec<String>,
     /// Keeps the files themselves.
-    pub(crate) _pins: Vec<Arc<SegmentFile>>,
+    pub(crate) pins: Vec<Arc<SegmentFile>>,
 }
 
 /// How long events of a dataset are kept. Whole segments go at a time.
