@@ -30,10 +30,10 @@ pub enum ServerError {
         #[source]
         source: std::io::Error,
     },
-    /// Not a loopback address and nobody has a key.
+    /// Keys are needed, as the address is not a loopback one or the settings say so, and there is none.
     #[error(
-        "refusing to listen on {address}: it is not a loopback address and there is no key yet; \
-         make one with `wideye keys create --data-dir {data_dir} --scope ingest,query`, or listen on 127.0.0.1"
+        "refusing to listen on {address}: others could reach it and there is no key yet; \
+         make one with `wideye keys create --data-dir {data_dir} --scope ingest,query`, or listen on 127.0.0.1 without --require-keys"
     )]
     NeedsKey {
         /// The address.
@@ -49,6 +49,15 @@ pub enum ServerError {
         /// Why.
         #[source]
         source: store::StoreError,
+    },
+    /// The keys cannot be read.
+    #[error("cannot read the keys in '{data_dir}'")]
+    Keys {
+        /// Directory.
+        data_dir: String,
+        /// Why.
+        #[source]
+        source: crate::auth::KeyError,
     },
     /// Sealing at the end failed: the events are in the write-ahead log and will be recovered.
     #[error("the last events could not be sealed; they are safe in the write-ahead log")]
@@ -73,6 +82,7 @@ impl ServerError {
             ServerError::Listen { .. } => ErrorKind::Conflict,
             ServerError::NeedsKey { .. } => ErrorKind::Unauthorized,
             ServerError::Store { source, .. } | ServerError::Close(source) => source.kind(),
+            ServerError::Keys { source, .. } => source.kind(),
             ServerError::System { .. } => ErrorKind::Unavailable,
         }
     }
@@ -156,13 +166,7 @@ impl Failure {
         let (content_type, body) = match form {
             Form::Legacy => ("application/json", json!({ "error": self.message })),
             Form::Otlp => ("application/json", json!({ "message": self.message })),
-            Form::Native => {
-                let mut body = json!({ "code": self.code(), "message": self.message });
-                if let Some(hint) = &self.hint {
-                    body["hint"] = hint.as_str().into();
-                }
-                ("application/json", body)
-            }
+            Form::Native => ("application/json", self.native_body()),
             Form::Problem | Form::Grpc => {
                 let problem = match self.kind {
                     ErrorKind::NotFound => "not-found",
@@ -191,8 +195,46 @@ impl Failure {
         response
     }
 
+    /// `{"code","message","hint"?}`.
+    pub(crate) fn native_body(&self) -> serde_json::Value {
+        let mut body = json!({ "code": self.code(), "message": self.message });
+        if let Some(hint) = &self.hint {
+            body["hint"] = hint.as_str().into();
+        }
+        body
+    }
+
     fn code(&self) -> &'static str {
         if self.status.is_some() { self.reason } else { code(self.kind) }
+    }
+}
+
+impl From<store::StoreError> for Failure {
+    fn from(e: store::StoreError) -> Self {
+        let mut failure = Failure::new(e.kind(), chain(&e));
+        failure.reason = match e {
+            store::StoreError::DiskFull => "disk_full",
+            store::StoreError::Overloaded { .. } => "overload",
+            _ => failure.reason,
+        };
+        failure
+    }
+}
+
+impl From<ingest::IngestError> for Failure {
+    fn from(e: ingest::IngestError) -> Self {
+        let failure = Failure::new(e.kind(), chain(&e));
+        match (StatusCode::from_u16(e.http_status()), e.http_status()) {
+            (Ok(status), 415) => failure.with_status(status, "unsupported_media_type"),
+            (Ok(status), _) if status != failure.status() => failure.with_status(status, "invalid"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<crate::auth::KeyError> for Failure {
+    fn from(e: crate::auth::KeyError) -> Self {
+        Failure::new(e.kind(), chain(&e))
     }
 }
 

@@ -1,1 +1,35 @@
-//! placeholder
+//! wideye over HTTP and gRPC: ingest, the native API, Honeycomb's API, keys, settings, health.
+//!
+//! Owns: what a request is, who may make it, and how it is answered. Never does: domain logic (ingest, store, engine).
+
+mod api;
+mod app;
+mod ask;
+mod auth;
+mod body;
+mod budget;
+mod compat;
+mod depths;
+#[cfg(test)]
+mod docs;
+mod error;
+mod events;
+mod health;
+mod ids;
+mod log;
+mod metrics;
+mod otlp;
+mod route;
+mod runs;
+mod serve;
+mod settings;
+mod take;
+mod telemetry;
+mod time;
+
+pub use api::openapi::openapi;
+pub use auth::{Key, KeyError, Scope, create_key, delete_key, list_keys};
+pub use error::{ServerError, chain};
+pub use serve::{Addresses, Server, serve};
+pub use settings::{Flag, SettingError, Settings, flags, reference};
+pub use time::{now, rfc3339};

@@ -9,7 +9,7 @@ mod units;
 #[cfg(test)]
 mod tests;
 
-pub use reference::reference;
+pub use reference::{Flag, flags, reference};
 
 use model::Limits;
 use serde_json::Value as Json;
@@ -245,12 +245,6 @@ impl Settings {
     pub fn threads(&self) -> usize {
         if self.threads > 0 { self.threads } else { std::thread::available_parallelism().map_or(1, usize::from) }
     }
-}
-
-/// The names of all flags of the server, without `--`.
-#[must_use]
-pub fn flag_names() -> Vec<String> {
-    names().map(|name| name.replace('_', "-")).collect()
 }
 
 fn names() -> impl Iterator<Item = String> {

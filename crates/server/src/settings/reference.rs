@@ -4,10 +4,34 @@
 
 use super::{KEYS, Settings, env_name, limit_text, limits_json};
 use model::Limits;
-use std::fmt::Write as _;
 
 /// Where the limits are defined: their comments are the text of the page.
 const LIMITS_SOURCE: &str = include_str!("../../../model/src/limits.rs");
+
+/// A setting as a flag of the command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flag {
+    /// Without `--`.
+    pub name: String,
+    /// What it does.
+    pub text: String,
+    /// What holds without it.
+    pub default: String,
+}
+
+/// All settings, as flags.
+#[must_use]
+pub fn flags() -> Vec<Flag> {
+    let defaults = Settings::default();
+    let keys = KEYS.iter().map(|key| Flag { name: key.name.replace('_', "-"), text: key.text.to_owned(), default: (key.get)(&defaults) });
+    let limits = limits_json(&Limits::default());
+    let limits = limits.iter().map(|(name, value)| Flag {
+        name: format!("limits.{name}").replace('_', "-"),
+        text: limit_comment(name),
+        default: limit_text(name, value),
+    });
+    keys.chain(limits).collect()
+}
 
 /// The page docs/reference/config.md.
 #[must_use]
@@ -41,8 +65,7 @@ pub fn reference() -> String {
 
 fn row(page: &mut String, name: &str, default: &str, text: &str) {
     let default = if default.is_empty() { "(empty)".to_owned() } else { format!("`{default}`") };
-    // Writing to a String cannot fail.
-    drop(writeln!(page, "| `{name}` | `--{}` | `{}` | {default} | {text} |", name.replace('_', "-"), env_name(name)));
+    page.push_str(&format!("| `{name}` | `--{}` | `{}` | {default} | {text} |\n", name.replace('_', "-"), env_name(name)));
 }
 
 /// The comment above a field of `Limits`.

@@ -1,0 +1,181 @@
+//! Datasets, their columns, and values to complete what is being typed.
+//!
+//! Owns: their JSON. Never does: change data but by retention and deletion.
+
+use super::schema::{ColumnBody, ColumnKindCount, DatasetBody, DatasetPatch, ErrorBody, NewDataset, RetentionBody, ValueBody};
+use crate::app::App;
+use crate::ask::{Question, ask, scope};
+use crate::body;
+use crate::error::Failure;
+use crate::route::{Answer, Call, bytes_response, empty, json};
+use crate::time::rfc3339;
+use axum::body::Body;
+use axum::http::StatusCode;
+use engine::Cell;
+use model::NS_PER_SECOND;
+use model::query::{Calculation, Direction, Filter, FilterOp, Order, QuerySpec};
+use serde::Serialize;
+use store::{ColumnInfo, DatasetInfo, DatasetUpdate, Retention};
+
+const VALUES_DEFAULT: i64 = 50;
+const VALUES_MAX: i64 = 1_000;
+/// Values are completed from what came in this time, unless the request says otherwise.
+const VALUES_SECONDS: f64 = 86_400.0;
+
+pub(crate) fn dataset_body(d: DatasetInfo) -> DatasetBody {
+    DatasetBody {
+        name: d.name,
+        slug: d.slug,
+        description: d.description,
+        expand_json_depth: d.expand_json_depth,
+        retention: RetentionBody { age_seconds: d.retention.age_seconds, bytes: d.retention.bytes },
+        created_at: rfc3339(d.created_at),
+        last_written_at: d.last_written_at.map(rfc3339),
+        n_rows: d.n_rows,
+        bytes: d.bytes,
+        n_columns: d.n_columns as u64,
+        n_segments: d.n_segments as u64,
+    }
+}
+
+pub(crate) fn find(app: &App, name: &str) -> Result<DatasetInfo, Failure> {
+    app.store.dataset(name).ok_or_else(|| Failure::not_found(format!("no such dataset, name='{name}'")))
+}
+
+#[utoipa::path(get, path = "/api/v1/datasets", operation_id = "listDatasets", tag = "datasets",
+    responses((status = 200, description = "All datasets, by name", body = Vec<DatasetBody>)))]
+pub(crate) async fn list(call: Call, _body: Body) -> Answer {
+    let all: Vec<DatasetBody> = call.app.store.datasets().into_iter().map(dataset_body).collect();
+    json(StatusCode::OK, &all)
+}
+
+#[utoipa::path(post, path = "/api/v1/datasets", operation_id = "createDataset", tag = "datasets", request_body = NewDataset,
+    responses((status = 201, description = "Made", body = DatasetBody), (status = 200, description = "There is one of this name", body = DatasetBody), (status = 400, description = "Not a name", body = ErrorBody)))]
+pub(crate) async fn create(call: Call, body: Body) -> Answer {
+    let new: NewDataset = body::read_json(&call.app, &call.parts, body).await?;
+    let app = call.app;
+    let (dataset, is_new) = app.clone().blocking(move || app.store.create_dataset(&new.name)).await??;
+    json(if is_new { StatusCode::CREATED } else { StatusCode::OK }, &dataset_body(dataset))
+}
+
+#[utoipa::path(get, path = "/api/v1/datasets/{dataset}", operation_id = "getDataset", tag = "datasets",
+    params(("dataset" = String, Path, description = "Name or slug")),
+    responses((status = 200, description = "The dataset", body = DatasetBody), (status = 404, description = "No such dataset", body = ErrorBody)))]
+pub(crate) async fn get(call: Call, _body: Body) -> Answer {
+    json(StatusCode::OK, &dataset_body(find(&call.app, call.param("dataset"))?))
+}
+
+#[utoipa::path(patch, path = "/api/v1/datasets/{dataset}", operation_id = "updateDataset", tag = "datasets", request_body = DatasetPatch,
+    params(("dataset" = String, Path, description = "Name or slug")),
+    responses((status = 200, description = "As it is now", body = DatasetBody), (status = 400, description = "Not possible", body = ErrorBody), (status = 404, description = "No such dataset", body = ErrorBody)))]
+pub(crate) async fn update(call: Call, body: Body) -> Answer {
+    let patch: DatasetPatch = body::read_json(&call.app, &call.parts, body).await?;
+    if patch.expand_json_depth.is_some_and(|d| d > 10) {
+        return Err(Failure::invalid("expand_json_depth is 0 to 10"));
+    }
+    let update = DatasetUpdate {
+        description: patch.description,
+        expand_json_depth: patch.expand_json_depth,
+        retention: patch.retention.map(|r| Retention { age_seconds: r.age_seconds, bytes: r.bytes }),
+    };
+    let (app, name) = (call.app.clone(), call.param("dataset").to_owned());
+    let dataset = call.app.blocking(move || app.update_dataset(&name, update)).await??;
+    json(StatusCode::OK, &dataset_body(dataset))
+}
+
+#[utoipa::path(delete, path = "/api/v1/datasets/{dataset}", operation_id = "deleteDataset", tag = "datasets",
+    params(("dataset" = String, Path, description = "Name or slug")),
+    responses((status = 204, description = "It is gone with all its events and documents"), (status = 404, description = "No such dataset", body = ErrorBody), (status = 409, description = "It is protected", body = ErrorBody)))]
+pub(crate) async fn delete(call: Call, _body: Body) -> Answer {
+    let (app, name) = (call.app.clone(), call.param("dataset").to_owned());
+    call.app.blocking(move || app.delete_dataset(&name)).await??;
+    Ok(empty(StatusCode::NO_CONTENT))
+}
+
+/// A column's cells by the types that users see: ids are strings.
+fn column_body(c: ColumnInfo) -> ColumnBody {
+    let mut kinds: Vec<ColumnKindCount> = Vec::new();
+    for (kind, count) in c.kinds {
+        match kinds.iter_mut().find(|k| k.kind == kind.type_name()) {
+            Some(known) => known.count += count,
+            None => kinds.push(ColumnKindCount { kind: kind.type_name().to_owned(), count }),
+        }
+    }
+    kinds.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.kind.cmp(&b.kind)));
+    ColumnBody {
+        name: c.name,
+        kind: kinds.first().map(|k| k.kind.clone()).unwrap_or_default(),
+        count: kinds.iter().map(|k| k.count).sum(),
+        kinds,
+        first_seen: rfc3339(c.first_seen),
+        last_seen: rfc3339(c.last_seen),
+    }
+}
+
+#[utoipa::path(get, path = "/api/v1/datasets/{dataset}/columns", operation_id = "listColumns", tag = "datasets",
+    params(("dataset" = String, Path, description = "Name or slug, or `__all__`")),
+    responses((status = 200, description = "Columns, by name", body = Vec<ColumnBody>), (status = 404, description = "No such dataset", body = ErrorBody)))]
+pub(crate) async fn columns(call: Call, _body: Body) -> Answer {
+    let (app, scope) = (call.app.clone(), scope(call.param("dataset")));
+    let columns = call.app.blocking(move || app.store.columns(&scope)).await??;
+    let columns: Vec<ColumnBody> = columns.into_iter().map(column_body).collect();
+    json(StatusCode::OK, &columns)
+}
+
+#[utoipa::path(get, path = "/api/v1/datasets/{dataset}/values", operation_id = "listValues", tag = "datasets",
+    params(
+        ("dataset" = String, Path, description = "Name or slug, or `__all__`"),
+        ("column" = String, Query, description = "Column"),
+        ("prefix" = Option<String>, Query, description = "What the values begin with"),
+        ("limit" = Option<usize>, Query, description = "At most so many (default 50, at most 1000)"),
+        ("start_time" = Option<f64>, Query, description = "Unix seconds; default: a day before the end"),
+        ("end_time" = Option<f64>, Query, description = "Unix seconds; default: now"),
+    ),
+    responses((status = 200, description = "Values with the number of events that have them, most frequent first", body = Vec<ValueBody>), (status = 400, description = "Unknown column", body = ErrorBody)))]
+pub(crate) async fn values(call: Call, _body: Body) -> Answer {
+    let Some(column) = call.query("column").filter(|c| !c.is_empty()) else {
+        return Err(Failure::invalid("name the column: ?column=…&prefix=…"));
+    };
+    let limit = call.query_number::<i64>("limit")?.unwrap_or(VALUES_DEFAULT).clamp(1, VALUES_MAX);
+    // Clocks of senders may be ahead.
+    let end = call.query_number("end_time")?.unwrap_or_else(|| (crate::time::now() / NS_PER_SECOND + 3_600) as f64);
+    let start = call.query_number("start_time")?.unwrap_or(end - VALUES_SECONDS);
+    let mut filters = vec![Filter { column: column.clone(), op: FilterOp::Exists, value: None }];
+    if let Some(prefix) = call.query("prefix").filter(|p| !p.is_empty()) {
+        filters.push(Filter { column: column.clone(), op: FilterOp::StartsWith, value: Some(prefix.into()) });
+    }
+    let count = Calculation { op: "COUNT".into(), column: None, name: None, filters: Vec::new(), filter_combination: None, exact: None };
+    let spec = QuerySpec {
+        calculations: Some(vec![count]),
+        filters,
+        breakdowns: vec![column],
+        orders: vec![Order { op: Some("COUNT".into()), column: None, order: Some(Direction::Descending) }],
+        limit: Some(limit),
+        start_time: Some(start.into()),
+        end_time: Some(end.into()),
+        usage_mode: Some(true),
+        ..QuerySpec::default()
+    };
+    let run = call.app.runs.begin();
+    let question = Question::plain(&call.app, scope(call.param("dataset")), spec);
+    let bytes = ask(&call.app, &run, question, |answer| {
+        let values: Vec<ValueCount<'_>> = answer
+            .results
+            .iter()
+            .filter_map(|row| match row.as_slice() {
+                [value, count] => Some(ValueCount { value, count }),
+                _ => None,
+            })
+            .collect();
+        serde_json::to_vec(&values).map_err(super::query::not_json)
+    })
+    .await?;
+    Ok(bytes_response(StatusCode::OK, "application/json", bytes))
+}
+
+/// A value and how many events have it, as the engine writes them.
+#[derive(Serialize)]
+struct ValueCount<'a> {
+    value: &'a Cell,
+    count: &'a Cell,
+}

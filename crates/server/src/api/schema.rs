@@ -1,0 +1,347 @@
+//! The native API's JSON, as types: what is read and written, and what the OpenAPI document says.
+//!
+//! Owns: field names. Never does: hold behaviour. Where the engine or `model` owns the JSON, the type here only describes
+//! it, and a test compares the two.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+use utoipa::ToSchema;
+
+/// What went wrong.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ErrorBody {
+    /// A stable word for programs.
+    pub(crate) code: String,
+    /// What is wrong and what to do, for people.
+    pub(crate) message: String,
+    /// More of it.
+    pub(crate) hint: Option<String>,
+}
+
+/// A dataset.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct DatasetBody {
+    /// As first written.
+    pub(crate) name: String,
+    /// For URLs.
+    pub(crate) slug: String,
+    pub(crate) description: String,
+    /// Levels of nested JSON that become columns; 0: the default of the server.
+    pub(crate) expand_json_depth: u32,
+    pub(crate) retention: RetentionBody,
+    /// RFC 3339.
+    pub(crate) created_at: String,
+    /// RFC 3339.
+    pub(crate) last_written_at: Option<String>,
+    /// Events.
+    pub(crate) n_rows: u64,
+    /// Bytes of them.
+    pub(crate) bytes: u64,
+    pub(crate) n_columns: u64,
+    pub(crate) n_segments: u64,
+}
+
+/// How long events are kept; without either for ever.
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RetentionBody {
+    /// Seconds since the event's time.
+    pub(crate) age_seconds: Option<u64>,
+    /// Bytes of the dataset; the oldest go first.
+    pub(crate) bytes: Option<u64>,
+}
+
+/// A dataset to make.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct NewDataset {
+    pub(crate) name: String,
+}
+
+/// What to change; absent fields stay.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct DatasetPatch {
+    pub(crate) description: Option<String>,
+    /// 0 to 10.
+    pub(crate) expand_json_depth: Option<u32>,
+    pub(crate) retention: Option<RetentionBody>,
+}
+
+/// A column.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ColumnBody {
+    pub(crate) name: String,
+    /// The most frequent type: string, integer, float or boolean.
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    /// Events that have it.
+    pub(crate) count: u64,
+    /// All types that occur, most frequent first.
+    pub(crate) kinds: Vec<ColumnKindCount>,
+    /// RFC 3339.
+    pub(crate) first_seen: String,
+    /// RFC 3339.
+    pub(crate) last_seen: String,
+}
+
+/// How often a column has a type.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ColumnKindCount {
+    #[serde(rename = "type")]
+    pub(crate) kind: String,
+    pub(crate) count: u64,
+}
+
+/// A value and how many events have it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ValueBody {
+    pub(crate) value: Json,
+    pub(crate) count: u64,
+}
+
+/// A key, without its secret.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct KeyBody {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    /// ingest, query, manage.
+    pub(crate) scopes: Vec<String>,
+    /// RFC 3339.
+    pub(crate) created_at: String,
+}
+
+/// A key to make.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewKey {
+    /// What it is for.
+    pub(crate) name: Option<String>,
+    /// ingest, query, manage.
+    pub(crate) scopes: Vec<String>,
+}
+
+/// A key just made.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NewKeyBody {
+    /// The whole key; it is not stored and cannot be told again.
+    pub(crate) key: String,
+    pub(crate) id: String,
+    pub(crate) scopes: Vec<String>,
+}
+
+/// A point or span of time with a name, such as a deploy.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MarkerBody {
+    pub(crate) id: String,
+    /// Unix seconds.
+    pub(crate) start_time: i64,
+    /// Unix seconds.
+    pub(crate) end_time: Option<i64>,
+    pub(crate) message: Option<String>,
+    /// Such as `deploy`.
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) url: Option<String>,
+    /// Colour of its type.
+    pub(crate) color: Option<String>,
+    /// RFC 3339.
+    pub(crate) created_at: String,
+    /// RFC 3339.
+    pub(crate) updated_at: String,
+}
+
+/// A marker to make, or what to change of one.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct NewMarker {
+    /// Unix seconds; default: now.
+    pub(crate) start_time: Option<i64>,
+    /// Unix seconds.
+    pub(crate) end_time: Option<i64>,
+    pub(crate) message: Option<String>,
+    #[serde(rename = "type")]
+    pub(crate) kind: Option<String>,
+    pub(crate) url: Option<String>,
+}
+
+/// A question to the native API.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = QueryRequest)]
+pub(crate) struct QueryRequestSchema {
+    /// Name or slug, or `__all__`.
+    pub(crate) dataset: String,
+    pub(crate) query: QuerySpecSchema,
+    /// Answer with a line of JSON per message while the run goes on (default false).
+    pub(crate) stream: Option<bool>,
+    /// Whether results of earlier questions may be used (default true); the answer is the same.
+    pub(crate) cache: Option<bool>,
+    /// Whether a series is wanted; default: if the question names a granularity.
+    pub(crate) series: Option<bool>,
+    /// Whether rows for all events and for those outside the results are wanted (default false).
+    pub(crate) totals: Option<bool>,
+}
+
+/// A question: Honeycomb's query specification.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = QuerySpec)]
+pub(crate) struct QuerySpecSchema {
+    /// What to compute per group; absent: COUNT, empty without breakdowns: the events themselves.
+    pub(crate) calculations: Option<Vec<CalculationSchema>>,
+    pub(crate) filters: Vec<FilterSchema>,
+    /// AND (default) or OR.
+    pub(crate) filter_combination: Option<String>,
+    /// Columns to group by.
+    pub(crate) breakdowns: Vec<String>,
+    pub(crate) orders: Vec<OrderSchema>,
+    pub(crate) havings: Vec<HavingSchema>,
+    /// Rows of the result, 1 to 10000 (default 1000).
+    pub(crate) limit: Option<i64>,
+    /// Seconds per bucket of the series.
+    pub(crate) granularity: Option<f64>,
+    /// Seconds that the question covers (default 7200).
+    pub(crate) time_range: Option<f64>,
+    /// Unix seconds or RFC 3339, inclusive.
+    pub(crate) start_time: Option<Json>,
+    /// Unix seconds or RFC 3339, exclusive.
+    pub(crate) end_time: Option<Json>,
+    /// Also answer for the same range this many seconds earlier.
+    pub(crate) compare_time_offset_seconds: Option<f64>,
+    /// Count stored events instead of weighing them by sample rate.
+    pub(crate) usage_mode: Option<bool>,
+    /// Not answered yet.
+    pub(crate) formulas: Vec<Json>,
+    /// Not answered yet.
+    pub(crate) calculated_fields: Vec<Json>,
+}
+
+/// One calculation.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Calculation)]
+pub(crate) struct CalculationSchema {
+    /// COUNT, CONCURRENCY, SUM, AVG, COUNT_DISTINCT, HEATMAP, MAX, MIN, P001 … P999, RATE_AVG, RATE_SUM, RATE_MAX.
+    pub(crate) op: String,
+    pub(crate) column: Option<String>,
+    /// Its key in the answer instead of `OP(column)`.
+    pub(crate) name: Option<String>,
+    /// Not answered yet.
+    pub(crate) filters: Vec<FilterSchema>,
+    /// Not answered yet.
+    pub(crate) filter_combination: Option<String>,
+    /// COUNT_DISTINCT only: never approximate.
+    pub(crate) exact: Option<bool>,
+}
+
+/// One condition on events.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Filter)]
+pub(crate) struct FilterSchema {
+    pub(crate) column: String,
+    /// `= != > >= < <=`, starts-with, ends-with, contains, exists, in, and their negations.
+    pub(crate) op: String,
+    /// A scalar; a list for `in` and `not-in`; none for `exists` and `does-not-exist`.
+    pub(crate) value: Option<Json>,
+}
+
+/// One key of the order of results.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Order)]
+pub(crate) struct OrderSchema {
+    /// Operator of a calculation; absent: a breakdown.
+    pub(crate) op: Option<String>,
+    pub(crate) column: Option<String>,
+    /// ascending (default) or descending.
+    pub(crate) order: Option<String>,
+}
+
+/// A condition on results.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Having)]
+pub(crate) struct HavingSchema {
+    pub(crate) calculate_op: String,
+    pub(crate) column: Option<String>,
+    /// `= != > >= < <=`.
+    pub(crate) op: String,
+    pub(crate) value: f64,
+}
+
+/// An answer.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct QueryAnswer {
+    /// One per group; of a question for events, one per event.
+    pub(crate) results: Vec<ResultRow>,
+    /// Empty without a granularity.
+    pub(crate) series: Vec<SeriesPoint>,
+    /// RFC 3339, inclusive.
+    pub(crate) start_time: String,
+    /// RFC 3339, exclusive.
+    pub(crate) end_time: String,
+    /// Seconds per bucket.
+    pub(crate) granularity: Option<f64>,
+    /// All events that pass the filters as one group.
+    pub(crate) totals: Option<ResultRow>,
+    /// The same per bucket.
+    pub(crate) total_series: Option<Vec<SeriesPoint>>,
+    /// The events outside the results.
+    pub(crate) other: Option<ResultRow>,
+    /// The answer for the earlier range; an answer itself.
+    pub(crate) compare: Option<Json>,
+    pub(crate) meta: MetaBody,
+}
+
+/// A row.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ResultRow {
+    /// Values by breakdown, `COUNT`, `OP(column)` or name.
+    #[schema(value_type = Object)]
+    pub(crate) data: Json,
+    /// Events only: RFC 3339.
+    pub(crate) time: Option<String>,
+    /// Events only, unless 1.
+    pub(crate) samplerate: Option<f64>,
+    /// Events only.
+    pub(crate) dataset: Option<String>,
+}
+
+/// A row of one bucket.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SeriesPoint {
+    /// Start of the bucket, RFC 3339.
+    pub(crate) time: String,
+    #[schema(value_type = Object)]
+    pub(crate) data: Json,
+}
+
+/// How an answer came about.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct MetaBody {
+    pub(crate) rows_scanned: u64,
+    pub(crate) rows_matched: u64,
+    pub(crate) segments: u64,
+    /// Since the request came.
+    pub(crate) elapsed_ms: f64,
+    pub(crate) engine_ms: f64,
+    /// Share of the events that was looked at; below 1 the answer is partial.
+    pub(crate) coverage: f64,
+    pub(crate) notes: Option<Vec<String>>,
+    /// Which calculations are not exact, and by how much.
+    pub(crate) approximate: Option<Vec<ApproximateBody>>,
+    /// The scales of HEATMAPs, by key.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) heatmaps: Option<Json>,
+}
+
+/// A calculation that is not exact.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ApproximateBody {
+    pub(crate) key: String,
+    pub(crate) relative_error: f64,
+}
+
+/// A trace.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TraceBody {
+    pub(crate) trace_id: String,
+    pub(crate) n_events: u64,
+    /// Whether there are more events than the limit.
+    pub(crate) truncated: bool,
+    pub(crate) events: Vec<ResultRow>,
+}

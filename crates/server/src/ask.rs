@@ -1,0 +1,160 @@
+//! One question from the moment it was read to the bytes of its answer: a place, a thread, a deadline, an end.
+//!
+//! Owns: running the engine on behalf of a request. Never does: read requests, choose forms of answers.
+
+use crate::api::datasets::find;
+use crate::app::App;
+use crate::error::{Failure, chain};
+use crate::metrics::QueryEnd;
+use crate::runs::RunHandle;
+use axum::http::StatusCode;
+use engine::{Answer, EngineError, OnPartial, OnProgress, Plan, Run, SeriesMode};
+use model::query::QuerySpec;
+use model::{ErrorKind, TimeNs};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use store::{Scope, Store};
+
+/// The slug that means all datasets.
+pub(crate) const ALL: &str = "__all__";
+
+/// What to run and how.
+pub(crate) struct Question {
+    pub(crate) scope: Scope,
+    pub(crate) spec: QuerySpec,
+    pub(crate) now: TimeNs,
+    pub(crate) cache: bool,
+    pub(crate) series: SeriesMode,
+    pub(crate) totals: bool,
+    /// The highest limit that it may name.
+    pub(crate) max_rows: usize,
+    pub(crate) on_progress: Option<OnProgress>,
+    pub(crate) on_partial: Option<(Duration, OnPartial)>,
+}
+
+impl Question {
+    /// A question without a series and without anybody who looks on.
+    pub(crate) fn plain(app: &App, scope: Scope, spec: QuerySpec) -> Question {
+        let series = SeriesMode::Never;
+        let max_rows = app.settings.limits.result_rows_max;
+        Question { scope, spec, now: crate::time::now(), cache: true, series, totals: false, max_rows, on_progress: None, on_partial: None }
+    }
+}
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Question").field("scope", &self.scope).field("spec", &self.spec).finish_non_exhaustive()
+    }
+}
+
+/// A dataset's name or slug, or all of them.
+pub(crate) fn scope(name: &str) -> Scope {
+    if name == ALL { Scope::All } else { Scope::Dataset(name.to_owned()) }
+}
+
+/// Asks, and hands the answer to `finish` on the same thread, where it may take its time to write it.
+pub(crate) async fn ask<T: Send + 'static>(
+    app: &Arc<App>,
+    handle: &RunHandle,
+    question: Question,
+    finish: impl FnOnce(Answer) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let started = Instant::now();
+    let place = app.runs.place(handle).await?;
+    let (cancel, deadline) = (Arc::clone(&handle.cancel), handle.deadline);
+    let on_thread = Arc::clone(app);
+    let done = app
+        .blocking(move || {
+            let limits = &on_thread.settings.limits;
+            let run = Run {
+                cancel,
+                deadline: Some(deadline),
+                cache: question.cache,
+                max_rows: question.max_rows,
+                series: question.series,
+                totals: question.totals,
+                threads: on_thread.settings.threads(),
+                memory_bytes_max: limits.question_memory_bytes_max,
+                on_progress: question.on_progress,
+                on_partial: question.on_partial,
+                ..Run::new(question.now)
+            };
+            let answer = on_thread.answer(&question.scope, &question.spec, &run);
+            drop(place);
+            let seconds = started.elapsed().as_secs_f64();
+            match answer {
+                Ok(answer) => {
+                    on_thread.metrics.queried(QueryEnd::Answered, seconds, answer.meta.rows_scanned);
+                    finish(answer)
+                }
+                Err(e) => {
+                    let cancelled = e.kind == ErrorKind::Cancelled;
+                    on_thread.metrics.queried(if cancelled { QueryEnd::Cancelled } else { QueryEnd::Failed }, seconds, 0);
+                    Err(e)
+                }
+            }
+        })
+        .await?;
+    if handle.cancel.load(Ordering::Relaxed) && done.is_err() && app.is_stopping() {
+        return Err(Failure::new(ErrorKind::Unavailable, "the server is stopping; ask again in a moment"));
+    }
+    done
+}
+
+impl App {
+    /// Checks a question without answering it.
+    pub(crate) fn check(&self, scope: &Scope, spec: &QuerySpec) -> Result<(), Failure> {
+        let run = Run { max_rows: self.settings.limits.result_rows_max, ..Run::new(crate::time::now()) };
+        self.plan(scope, spec, &run).map(drop)
+    }
+
+    fn plan(&self, scope: &Scope, spec: &QuerySpec, run: &Run) -> Result<Plan, Failure> {
+        if let Scope::Dataset(name) = scope {
+            find(self, name)?;
+        }
+        let known = Known { store: &self.store, scope };
+        Ok(engine::check(spec, &known, run, &self.settings.limits)?)
+    }
+
+    /// Answers a question on this thread and those that the engine starts.
+    fn answer(&self, scope: &Scope, spec: &QuerySpec, run: &Run) -> Result<Answer, Failure> {
+        let plan = self.plan(scope, spec, run)?;
+        let start = plan.start_ns.saturating_sub(plan.compare_offset_ns.unwrap_or(0));
+        let snapshot = self.store.snapshot(scope, start, plan.end_ns)?;
+        Ok(engine::run(&snapshot.segments, &plan, run, &self.caches)?)
+    }
+}
+
+/// The columns of a scope, as the engine asks for them.
+struct Known<'a> {
+    store: &'a Store,
+    scope: &'a Scope,
+}
+
+impl engine::Columns for Known<'_> {
+    fn contains(&self, name: &str) -> bool {
+        self.store.has_column(self.scope, name)
+    }
+
+    fn names(&self) -> Vec<String> {
+        // Only suggestions depend on it.
+        self.store.columns(self.scope).unwrap_or_default().into_iter().map(|c| c.name).collect()
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(e: EngineError) -> Self {
+        let failure = Failure::new(e.kind(), chain(&e));
+        match e {
+            // To ask the same again would not help.
+            EngineError::Memory { .. } => {
+                let mut failure = failure.with_status(StatusCode::UNPROCESSABLE_ENTITY, "question_memory");
+                failure.kind = ErrorKind::Invalid;
+                failure
+            }
+            EngineError::UnknownColumn { .. } => failure.with_status(StatusCode::BAD_REQUEST, "unknown_column"),
+            _ => failure,
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! Honeycomb's API under `/1`, so that its senders' companions and tools work unchanged.
+//!
+//! Owns: its routes. Never does: what they do (one file per resource); ingest is in `events`.
+
+pub(crate) mod auth;
+pub(crate) mod columns;
+pub(crate) mod datasets;
+pub(crate) mod documents;
+pub(crate) mod queries;
+pub(crate) mod results;
+
+use crate::auth::Scope;
+use crate::error::Form;
+use crate::route::{Family, Routes};
+use axum::http::{Method, StatusCode};
+use documents::{ANNOTATION, MARKER, MARKER_SETTING};
+
+const READ: Family = Family { form: Form::Problem, scope: Some(Scope::Query), cors: false, open: false };
+const MANAGE: Family = Family { form: Form::Problem, scope: Some(Scope::Manage), cors: false, open: false };
+/// Senders make datasets.
+const SEND: Family = Family { form: Form::Problem, scope: Some(Scope::Ingest), cors: false, open: false };
+/// Any key will do.
+const ANY: Family = Family { form: Form::Legacy, scope: None, cors: false, open: false };
+
+pub(crate) fn routes(routes: Routes) -> Routes {
+    let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);
+    let mut routes = routes
+        .add(ANY, get.clone(), "/1/auth", auth::auth)
+        .add(READ, get.clone(), "/1/datasets", datasets::list)
+        .add(SEND, post.clone(), "/1/datasets", datasets::create)
+        .add(READ, get.clone(), "/1/datasets/{dataset}", datasets::get)
+        .add(MANAGE, put.clone(), "/1/datasets/{dataset}", datasets::update)
+        .add(MANAGE, delete.clone(), "/1/datasets/{dataset}", datasets::delete)
+        .add(READ, get.clone(), "/1/columns/{dataset}", columns::list)
+        .add(MANAGE, post.clone(), "/1/columns/{dataset}", columns::create)
+        .add(READ, get.clone(), "/1/columns/{dataset}/{id}", columns::get)
+        .add(MANAGE, put.clone(), "/1/columns/{dataset}/{id}", columns::update)
+        .add(MANAGE, delete.clone(), "/1/columns/{dataset}/{id}", columns::delete)
+        .add(READ, post.clone(), "/1/queries/{dataset}", queries::create)
+        .add(READ, get.clone(), "/1/queries/{dataset}/{id}", queries::get)
+        .add(READ, post.clone(), "/1/query_results/{dataset}", results::create)
+        .add(READ, get.clone(), "/1/query_results/{dataset}/{id}", results::get);
+    let documents = [
+        (&MARKER, MANAGE, "/1/markers/{dataset}", "/1/markers/{dataset}/{id}", StatusCode::OK),
+        (&MARKER_SETTING, MANAGE, "/1/marker_settings/{dataset}", "/1/marker_settings/{dataset}/{id}", StatusCode::OK),
+        // Whoever may ask may give a question a name.
+        (&ANNOTATION, READ, "/1/query_annotations/{dataset}", "/1/query_annotations/{dataset}/{id}", StatusCode::NO_CONTENT),
+    ];
+    for (kind, write, all, one, deleted) in documents {
+        routes = routes
+            .add(READ, get.clone(), all, move |call, body| documents::list(kind, call, body))
+            .add(write, post.clone(), all, move |call, body| documents::create(kind, call, body))
+            .add(READ, get.clone(), one, move |call, body| documents::get(kind, call, body))
+            .add(write, put.clone(), one, move |call, body| documents::update(kind, call, body))
+            .add(write, delete.clone(), one, move |call, body| documents::delete(kind, deleted, call, body));
+    }
+    routes
+}

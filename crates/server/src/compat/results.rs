@@ -1,0 +1,294 @@
+//! `/1/query_results`: a question is run in the background; its answer is polled.
+//!
+//! Owns: finished answers in memory within a bound, and the documents from which an answer is computed again after a
+//! restart or when it had to make room. Never does: answer questions (engine).
+
+use crate::app::App;
+use crate::ask::{Question, ask, scope};
+use crate::body;
+use crate::compat::documents::home;
+use crate::compat::queries::{self, validation};
+use crate::error::Failure;
+use crate::ids;
+use crate::route::{Answer, Call, bytes_response};
+use crate::time::{http_date, rfc3339};
+use axum::body::Body;
+use axum::http::{HeaderValue, StatusCode, header};
+use bytes::Bytes;
+use engine::SeriesMode;
+use model::{NS_PER_SECOND, TimeNs};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value as Json, json};
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+
+const KIND: &str = "query_result";
+/// Answers kept in memory.
+const BYTES_MAX: usize = 64 << 20;
+/// An answer that is nearly there is worth a short wait: saves the client a poll.
+const POLL_WAIT: Duration = Duration::from_millis(250);
+/// Documents of results older than this are deleted.
+const KEEP_SECONDS: i64 = 7 * 86_400;
+/// How many results are created between two cleanings.
+const CLEAN_EVERY: u64 = 500;
+
+#[derive(Debug, Deserialize)]
+struct Request {
+    query_id: String,
+    #[serde(default)]
+    disable_series: bool,
+    #[serde(default = "yes")]
+    disable_total_by_aggregate: bool,
+    #[serde(default = "yes")]
+    disable_other_by_aggregate: bool,
+    limit: Option<i64>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// What a result is computed from, kept in the catalog.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+struct Order {
+    query_id: String,
+    query: Map<String, Json>,
+    disable_series: bool,
+    total: bool,
+    other: bool,
+    limit: Option<i64>,
+    /// The present of the run: a relative range means the same when it is computed again.
+    now_ns: TimeNs,
+}
+
+/// A finished answer, in the parts that an answer to a poll is put together from.
+#[derive(Debug)]
+struct Done {
+    results: Bytes,
+    series: Bytes,
+    /// `"total_by_aggregate":…` and its kin, each with a comma before it.
+    more: Bytes,
+    finished_at: TimeNs,
+}
+
+type State = Option<Result<Arc<Done>, Failure>>;
+
+/// Results under way and in memory.
+#[derive(Debug, Default)]
+pub(crate) struct Results {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    by_id: HashMap<String, watch::Receiver<State>>,
+    /// Finished ones, oldest first, with their bytes.
+    finished: VecDeque<(String, usize)>,
+    bytes: usize,
+    created: u64,
+}
+
+impl Results {
+    fn finish(&self, id: &str, bytes: usize) {
+        let mut inner = self.inner.lock();
+        inner.finished.push_back((id.to_owned(), bytes));
+        inner.bytes += bytes;
+        while inner.bytes > BYTES_MAX && inner.finished.len() > 1 {
+            let Some((old, freed)) = inner.finished.pop_front() else { return };
+            inner.bytes -= freed;
+            inner.by_id.remove(&old);
+        }
+    }
+
+    fn get(&self, id: &str) -> Option<watch::Receiver<State>> {
+        self.inner.lock().by_id.get(id).cloned()
+    }
+
+    /// Whether it is time to clean.
+    fn count(&self) -> bool {
+        let mut inner = self.inner.lock();
+        inner.created += 1;
+        inner.created % CLEAN_EVERY == 1
+    }
+}
+
+/// Starts a run unless there is one.
+fn start(app: &Arc<App>, dataset: &str, id: &str, order: Order) -> watch::Receiver<State> {
+    let mut inner = app.results.inner.lock();
+    if let Some(known) = inner.by_id.get(id) {
+        return known.clone();
+    }
+    let (sender, receiver) = watch::channel(None);
+    inner.by_id.insert(id.to_owned(), receiver.clone());
+    drop(inner);
+    let (app, dataset, id) = (Arc::clone(app), dataset.to_owned(), id.to_owned());
+    tokio::spawn(async move {
+        let done = compute(&app, &dataset, order).await.map(Arc::new);
+        match &done {
+            // The next poll tries again.
+            Err(failure) if failure.kind.retryable() => drop(app.results.inner.lock().by_id.remove(&id)),
+            Err(_) => app.results.finish(&id, 256),
+            Ok(d) => app.results.finish(&id, 256 + d.results.len() + d.series.len() + d.more.len()),
+        }
+        sender.send_replace(Some(done));
+    });
+    receiver
+}
+
+async fn compute(app: &Arc<App>, dataset: &str, order: Order) -> Result<Done, Failure> {
+    let mut spec = queries::parse(&order.query)?;
+    if let (true, Some(limit)) = (order.disable_series, order.limit) {
+        spec.limit = Some(limit);
+    }
+    let run = app.runs.begin();
+    let question = Question {
+        now: order.now_ns,
+        series: if order.disable_series { SeriesMode::Never } else { SeriesMode::Auto },
+        totals: order.total || order.other,
+        ..Question::plain(app, scope(dataset), spec)
+    };
+    ask(app, &run, question, move |answer| {
+        let mut more = String::new();
+        let mut part = |name: &str, value: Result<String, serde_json::Error>| -> Result<(), Failure> {
+            more.push_str(&format!(",\"{name}\":{}", value.map_err(not_json)?));
+            Ok(())
+        };
+        if let (true, Some(cells)) = (order.total, &answer.totals) {
+            part("total_by_aggregate", serde_json::to_string(&Data { data: answer.row(cells) }))?;
+            if !order.disable_series {
+                part("total_by_aggregate_series", serde_json::to_string(&answer.total_series_rows()))?;
+            }
+        }
+        if let (true, Some(cells)) = (order.other, &answer.other) {
+            part("other_by_aggregate", serde_json::to_string(&Data { data: answer.row(cells) }))?;
+        }
+        let results = match &answer.raw {
+            Some(events) => serde_json::to_vec(events),
+            None => serde_json::to_vec(&answer.result_rows()),
+        };
+        let series = if order.disable_series { Ok(b"[]".to_vec()) } else { serde_json::to_vec(&answer.series_rows()) };
+        Ok(Done {
+            results: results.map_err(not_json)?.into(),
+            series: series.map_err(not_json)?.into(),
+            more: more.into(),
+            finished_at: crate::time::now(),
+        })
+    })
+    .await
+}
+
+fn not_json(e: serde_json::Error) -> Failure {
+    crate::api::query::not_json(e)
+}
+
+#[derive(Serialize)]
+struct Data<T> {
+    data: T,
+}
+
+pub(crate) async fn create(call: Call, body: Body) -> Answer {
+    let home = home(&call.app, call.param("dataset"))?;
+    let request: Request = body::read_json(&call.app, &call.parts, body).await.map_err(validation)?;
+    let dataset = call.param("dataset").to_owned();
+    let id = ids::random();
+    let (app, result, on) = (call.app.clone(), id.clone(), dataset.clone());
+    let order = call
+        .app
+        .blocking(move || {
+            let query = queries::load(&app, &home, &request.query_id)?;
+            let order = Order {
+                query_id: request.query_id,
+                query,
+                disable_series: request.disable_series,
+                total: !request.disable_total_by_aggregate,
+                other: !request.disable_other_by_aggregate,
+                limit: request.limit,
+                now_ns: crate::time::now(),
+            };
+            let mut spec = queries::parse(&order.query)?;
+            if request.limit.is_some() && order.disable_series {
+                spec.limit = request.limit;
+            }
+            app.check(&scope(&on), &spec).map_err(validation)?;
+            let document = serde_json::to_value(&order).map_err(not_json)?;
+            app.store.put_document(KIND, &home, &result, &document)?;
+            if app.results.count() {
+                clean(&app)?;
+            }
+            Ok::<_, Failure>(order)
+        })
+        .await??;
+    let reply = envelope(&call, &dataset, &id, &order, None);
+    start(&call.app, &dataset, &id, order);
+    let mut answer = bytes_response(StatusCode::CREATED, "application/json", reply);
+    // As the client wrote the dataset, escapes and all.
+    if let Ok(location) = HeaderValue::from_str(&format!("{}/{id}", call.parts.uri.path().trim_end_matches('/'))) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(answer)
+}
+
+/// Deletes documents of results that nobody will poll any more.
+fn clean(app: &App) -> Result<(), Failure> {
+    let oldest = crate::time::now() - KEEP_SECONDS * NS_PER_SECOND;
+    for d in app.store.documents_of_kind(KIND)? {
+        if d.updated_at < oldest {
+            app.store.delete_document(KIND, &d.dataset, &d.id)?;
+        }
+    }
+    Ok(())
+}
+
+pub(crate) async fn get(call: Call, _body: Body) -> Answer {
+    let home = home(&call.app, call.param("dataset"))?;
+    let (dataset, id) = (call.param("dataset").to_owned(), call.param("id").to_owned());
+    let (app, result) = (call.app.clone(), id.clone());
+    let stored = call.app.blocking(move || app.store.document(KIND, &home, &result)).await??;
+    let Some(document) = stored else { return Err(Failure::not_found(format!("no such query result, id='{id}'"))) };
+    let order: Order = serde_json::from_value(document.body).map_err(not_json)?;
+    let mut state = match call.app.results.get(&id) {
+        Some(known) => known,
+        None => start(&call.app, &dataset, &id, order.clone()),
+    };
+    let state = match tokio::time::timeout(POLL_WAIT, state.wait_for(Option::is_some)).await {
+        Ok(Ok(state)) => (*state).clone(),
+        _ => None,
+    };
+    let Some(done) = state else {
+        return Ok(bytes_response(StatusCode::OK, "application/json", envelope(&call, &dataset, &id, &order, None)));
+    };
+    let done = done.map_err(validation)?;
+    let mut answer = bytes_response(StatusCode::OK, "application/json", envelope(&call, &dataset, &id, &order, Some(&done)));
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=86400"));
+    if let Ok(date) = HeaderValue::from_str(&http_date(done.finished_at)) {
+        headers.insert(header::LAST_MODIFIED, date);
+    }
+    Ok(answer)
+}
+
+/// The reply, put together from its parts.
+fn envelope(call: &Call, dataset: &str, id: &str, order: &Order, done: Option<&Done>) -> Vec<u8> {
+    let url = format!("{}/{dataset}/result/{id}", call.base_url());
+    let head = json!({
+        "id": id,
+        "complete": done.is_some(),
+        "query": queries::with_id(&order.query_id, &order.query),
+        "links": { "query_url": url, "graph_image_url": format!("{url}/snapshot") },
+        "created_at": rfc3339(order.now_ns),
+    });
+    let mut text = head.to_string().into_bytes();
+    let Some(done) = done else { return text };
+    text.pop();
+    let with_series = !order.disable_series && call.query_flag("include_series", true);
+    text.extend_from_slice(b",\"data\":{\"series\":");
+    text.extend_from_slice(if with_series { &done.series } else { b"[]" });
+    text.extend_from_slice(b",\"results\":");
+    text.extend_from_slice(&done.results);
+    text.extend_from_slice(&done.more);
+    text.extend_from_slice(b"}}");
+    text
+}

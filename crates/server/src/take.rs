@@ -1,0 +1,165 @@
+//! The way of a request's events: unpack, decode, check columns, write; the computing part off the async threads.
+//!
+//! Owns: that way, common to all senders' protocols. Never does: know a protocol.
+
+use crate::app::App;
+use crate::budget::Lease;
+use crate::error::Failure;
+use crate::telemetry::DATASET;
+use bytes::Bytes;
+use ingest::{ContentEncoding, Context, Decoded, EventStatus, IngestError, decompress, otlp::OtlpDecoded};
+use model::{Batch, Limits};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
+use store::{StoreError, Write};
+
+/// Bodies up to this size that are not packed are decoded without a change of thread.
+const SMALL_BYTES: usize = 16 << 10;
+const TOO_MANY_COLUMNS: &str = "Dataset has too many columns.";
+
+/// What a decoder answers, whatever the protocol.
+pub(crate) trait Events: Send + 'static {
+    fn writes(&mut self) -> &mut Vec<(String, Batch)>;
+    /// Takes back accepted events of a dataset: their positions in its batch, ascending.
+    fn refuse(&mut self, dataset: &str, rows: &[u32]);
+}
+
+impl Events for Decoded {
+    fn writes(&mut self) -> &mut Vec<(String, Batch)> {
+        &mut self.writes
+    }
+
+    fn refuse(&mut self, _dataset: &str, rows: &[u32]) {
+        let mut rows = rows.iter().copied().peekable();
+        let accepted = self.statuses.iter_mut().filter(|s| **s == EventStatus::Accepted);
+        for (row, status) in (0u32..).zip(accepted) {
+            if rows.next_if_eq(&row).is_some() {
+                *status = EventStatus::Refused { status: 400, error: TOO_MANY_COLUMNS.into() };
+            }
+        }
+    }
+}
+
+impl Events for OtlpDecoded {
+    fn writes(&mut self) -> &mut Vec<(String, Batch)> {
+        &mut self.writes
+    }
+
+    fn refuse(&mut self, dataset: &str, rows: &[u32]) {
+        self.rejected += rows.len();
+        self.accepted = self.accepted.saturating_sub(rows.len());
+        if !self.message.is_empty() {
+            self.message.push_str("; ");
+        }
+        self.message.push_str(&format!("{} events of dataset '{dataset}': {TOO_MANY_COLUMNS}", rows.len()));
+    }
+}
+
+type Append = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send>>;
+
+/// A request of which everything that could be kept is kept.
+#[derive(Debug)]
+pub(crate) struct Taken<E> {
+    pub(crate) events: E,
+    pub(crate) n_rows: usize,
+    /// Whether some went to the dataset in which the server tells of itself.
+    pub(crate) own: bool,
+    pub(crate) unpacked_bytes: usize,
+    pub(crate) decode_time: Duration,
+    pub(crate) write_time: Duration,
+}
+
+struct Decoding<E> {
+    taken: Taken<E>,
+    append: Option<Append>,
+    lease: Lease,
+}
+
+/// Takes the events of a body; when it answers, they are on disk and visible.
+pub(crate) async fn take<E: Events>(
+    app: &Arc<App>,
+    (body, lease): (Bytes, Lease),
+    encoding: ContentEncoding,
+    flatten_depth: usize,
+    decode: impl FnOnce(&[u8], &Context<'_>) -> Result<E, IngestError> + Send + 'static,
+) -> Result<Taken<E>, Failure> {
+    let small = encoding == ContentEncoding::Identity && body.len() <= SMALL_BYTES;
+    let on_thread = Arc::clone(app);
+    let work = move || begin(&on_thread, body, lease, encoding, flatten_depth, decode);
+    let Decoding { mut taken, append, lease } = app.compute(small, work).await??;
+    if let Some(append) = append {
+        let started = Instant::now();
+        append.await?;
+        taken.write_time = started.elapsed();
+    }
+    drop(lease);
+    Ok(taken)
+}
+
+fn begin<E: Events>(
+    app: &App,
+    body: Bytes,
+    mut lease: Lease,
+    encoding: ContentEncoding,
+    flatten_depth: usize,
+    decode: impl FnOnce(&[u8], &Context<'_>) -> Result<E, IngestError>,
+) -> Result<Decoding<E>, Failure> {
+    let started = Instant::now();
+    let limits: &Limits = &app.settings.limits;
+    let unpacked = decompress(&body, encoding, limits.request_bytes_max)?;
+    let unpacked_bytes = unpacked.len();
+    if encoding != ContentEncoding::Identity && !lease.grow(unpacked_bytes) {
+        return Err(Failure::overload("too many requests are in work; send again in a second"));
+    }
+    let context = Context { now: crate::time::now(), limits, flatten_depth, columns: None };
+    let mut events = decode(&unpacked, &context)?;
+    drop(unpacked);
+    drop(body);
+    let mut writes = Vec::new();
+    let (mut n_rows, mut own) = (0, false);
+    for (dataset, batch) in std::mem::take(events.writes()) {
+        let (batch, refused) = app.store.refuse_columns(&dataset, batch)?;
+        if !refused.is_empty() {
+            events.refuse(&dataset, &refused);
+        }
+        n_rows += batch.n_rows;
+        own |= dataset.eq_ignore_ascii_case(DATASET);
+        if batch.n_rows > 0 {
+            writes.push(Write { dataset, batch });
+        }
+    }
+    let append = if writes.is_empty() { None } else { start_append(app, writes)? };
+    let taken = Taken { events, n_rows, own, unpacked_bytes, decode_time: started.elapsed(), write_time: Duration::ZERO };
+    Ok(Decoding { taken, append, lease })
+}
+
+/// `append` encodes when it is polled first: that is done here, on the thread that computes.
+fn start_append(app: &App, writes: Vec<Write>) -> Result<Option<Append>, StoreError> {
+    let store = app.store.clone();
+    let mut append: Append = Box::pin(async move { store.append(writes).await });
+    match append.as_mut().poll(&mut std::task::Context::from_waker(Waker::noop())) {
+        Poll::Ready(outcome) => outcome.map(|()| None),
+        Poll::Pending => Ok(Some(append)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Events;
+    use ingest::{Decoded, EventStatus, otlp::OtlpDecoded};
+
+    #[test]
+    fn refused_rows_find_their_events() {
+        let bad = EventStatus::Refused { status: 413, error: "x".into() };
+        let ok = EventStatus::Accepted;
+        let mut d = Decoded { writes: Vec::new(), statuses: vec![bad.clone(), ok.clone(), ok.clone(), bad, ok] };
+        d.refuse("d", &[1, 2]);
+        assert_eq!(d.statuses.iter().map(EventStatus::code).collect::<Vec<_>>(), [413, 202, 400, 413, 400]);
+        let mut o = OtlpDecoded { accepted: 3, message: "before".into(), ..Default::default() };
+        o.refuse("d", &[0, 2]);
+        assert_eq!((o.accepted, o.rejected), (1, 2));
+        assert_eq!(o.message, "before; 2 events of dataset 'd': Dataset has too many columns.");
+    }
+}
