@@ -25,7 +25,8 @@ struct Inputs<'a> {
     /// Rows before each input.
     bases: Vec<usize>,
     n_rows: usize,
-    inverse: Option<Vec<u32>>,
+    /// Old rows by new row, and the other way round; none if the inputs follow each other in time.
+    order: Option<(Vec<u32>, Vec<u32>)>,
 }
 
 fn merge_as(segments: &[Arc<Segment>], effort: Effort) -> Result<Vec<u8>, SegmentError> {
@@ -61,8 +62,11 @@ fn merge_as(segments: &[Arc<Segment>], effort: Effort) -> Result<Vec<u8>, Segmen
     }
     let n_rows = times.len();
     drop(times);
-    let inputs = Inputs { segments, bases, n_rows, inverse: order.as_deref().map(inverse_of) };
-    drop(order);
+    let order = order.map(|order| {
+        let inverse = inverse_of(&order);
+        (order, inverse)
+    });
+    let inputs = Inputs { segments, bases, n_rows, order };
     let mut columns: BTreeMap<(&str, ColumnKind), Vec<(usize, Column<'_>)>> = BTreeMap::new();
     for (i, s) in segments.iter().enumerate() {
         for c in s.columns() {
@@ -167,11 +171,12 @@ fn gather(
 /// Cells in the order of the merged rows.
 fn ordered<T: Copy>(inputs: &Inputs<'_>, rows: Vec<u32>, values: Vec<T>) -> (Option<Vec<u32>>, Vec<T>) {
     let dense = rows.len() == inputs.n_rows;
-    match &inputs.inverse {
+    match &inputs.order {
         None => ((!dense).then_some(rows), values),
-        Some(inverse) => {
+        Some((order, _)) if dense => (None, picked(&values, Some(order))),
+        Some((_, inverse)) => {
             let (rows, pick) = arrange(&rows, inverse, inputs.n_rows);
-            ((!dense).then_some(rows), picked(&values, Some(&pick)))
+            (Some(rows), picked(&values, Some(&pick)))
         }
     }
 }
