@@ -55,11 +55,12 @@ def test_batch_msgpack(server, dataset):
 
 @pytest.mark.parametrize("content_type", ["application/msgpack", "application/x-msgpack"])
 def test_msgpack_timestamps_of_all_three_sizes(server, dataset, content_type):
-    ext = [msgpack.ExtType(-1, struct.pack(">I", T0)),
-           msgpack.ExtType(-1, struct.pack(">Q", 123_456_789 << 34 | T0)),
-           msgpack.ExtType(-1, struct.pack(">Iq", 999_999_999, T0)),
-           msgpack.ExtType(-1, struct.pack(">Iq", 1, T0 + 10))]
-    body = msgpack.packb([{"time": t, "samplerate": 3, "data": {"n": i}} for i, t in enumerate(ext)])
+    stamps = [b"\xd6\xff" + struct.pack(">I", T0),
+              b"\xd7\xff" + struct.pack(">Q", 123_456_789 << 34 | T0),
+              b"\xc7\x0c\xff" + struct.pack(">Iq", 999_999_999, T0),
+              b"\xc7\x0c\xff" + struct.pack(">Iq", 1, T0 + 10)]
+    pack = msgpack.packb
+    body = b"\x94" + b"".join(b"\x83" + pack("time") + t + pack("samplerate") + pack(3) + pack("data") + pack({"n": i}) for i, t in enumerate(stamps))
     reply = server.post("/1/batch/" + dataset, body, headers={"Content-Type": content_type})
     assert reply.status == 200, reply
     statuses = msgpack.unpackb(reply.body) if "msgpack" in reply.headers.get("Content-Type", "") else reply.json()

@@ -1,5 +1,4 @@
 """Series over time: buckets, granularity, RATE_*, CONCURRENCY, comparison with an earlier time (semantics 14, 18)."""
-import math
 
 import pytest
 
@@ -178,5 +177,5 @@ def test_percentile_series(server, dataset):
     for p in answer.series:
         second = times.parse_ns(p["time"]) // times.SECOND - T0
         mine = sorted(i for i in range(1200) if second <= i % 120 < second + 60)
-        assert math.isclose(p["data"]["P50(v)"], mine[len(mine) // 2], rel_tol=0.02)
+        assert mine[len(mine) // 2 - 1] * 0.989 <= p["data"]["P50(v)"] <= mine[len(mine) // 2] * 1.011
         assert p["data"]["AVG(v)"] == pytest.approx(sum(mine) / len(mine))
