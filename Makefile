@@ -1,0 +1,43 @@
+# `make help` lists the targets. On a bare machine: `make demo` first, `make test` second.
+
+.DEFAULT_GOAL := help
+.PHONY: help demo build test test-one lint fix bench docs
+
+WIDEYE := target/release/wideye
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
+
+demo: build ## build, start a server on 127.0.0.1:8080 and :4317, fill it with a live fleet, print questions
+	$(WIDEYE) demo --data-dir ./wideye-data $(ARGS)
+
+build: ## the release binary, target/release/wideye
+	@scripts/need.sh build
+	cargo build --locked --release -p wideye
+
+test: ## install what is needed and run every test
+	scripts/test.sh
+
+test-one: ## make test-one T=name: Rust tests with that name; T=tests/api/test_x.py: black-box tests
+	@case "$(T)" in \
+	tests/*) $(MAKE) build && tests/run.sh $(T) ;; \
+	'') echo 'which? make test-one T=name' >&2; exit 2 ;; \
+	*) cargo test --workspace $(T) ;; \
+	esac
+
+lint: ## format, clippy and tidy
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	cargo test --locked -p wideye --test it tidy
+
+fix: ## format, and what clippy can mend by itself
+	cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
+	cargo fmt --all
+
+bench: build ## side by side with ClickHouse and DuckDB (bench/README.md)
+	@scripts/need.sh python
+	bench/bench.sh $(ARGS)
+
+docs: ## write the generated pages anew (settings, OpenAPI) and check the examples of all pages
+	WIDEYE_BLESS=1 cargo test -p server
+	cargo test -p wideye --test it docs
