@@ -36,7 +36,7 @@ fix: ## format, and what clippy can mend by itself
 
 bench: build ## side by side with ClickHouse and DuckDB (bench/README.md)
 	@scripts/need.sh python
-	bench/bench.sh $(ARGS)
+	python3 bench/bench.py $(ARGS)
 
 docs: ## write the generated pages anew (settings, OpenAPI) and check the examples of all pages
 	WIDEYE_BLESS=1 cargo test -p server

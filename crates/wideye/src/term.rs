@@ -4,7 +4,7 @@
 
 use crate::error::CliError;
 use std::{
-    fmt::{Arguments, Write as _},
+    fmt::Arguments,
     io::{BufWriter, IsTerminal, StdoutLock, Write},
     time::{Duration, Instant},
 };
@@ -154,10 +154,9 @@ impl Progress {
             let share = if total == 0 { 1.0 } else { (done as f64 / total as f64).min(1.0) };
             let filled = (share * 24.0) as usize;
             let bar = "━".repeat(filled) + &"╌".repeat(24 - filled);
-            // Writing to a String cannot fail.
-            drop(write!(line, "{bar} {:3.0} % ", share * 100.0));
+            line.push_str(&format!("{bar} {:3.0} % ", share * 100.0));
         }
-        drop(write!(line, "{} {unit}, {}/s", grouped(items), grouped((items as f64 / self.seconds()) as u64)));
+        line.push_str(&format!("{} {unit}, {}/s", grouped(items), grouped((items as f64 / self.seconds()) as u64)));
         let mut err = std::io::stderr().lock();
         drop(err.write_all(line.as_bytes()).and_then(|()| err.flush()));
     }

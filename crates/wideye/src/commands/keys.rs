@@ -9,7 +9,7 @@ use crate::{
     render::{Align, Table},
     term::Out,
 };
-use server::auth::{Scope, create_key, delete_key, list_keys};
+use server::{Scope, create_key, delete_key, list_keys};
 use std::path::Path;
 use store::{Store, StoreOptions};
 

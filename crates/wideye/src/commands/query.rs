@@ -10,7 +10,7 @@ use crate::{
     render,
     term::Out,
 };
-use model::query::{Calculation, Direction, Order, QuerySpec};
+use model::query::{Combination, QuerySpec};
 use serde_json::{Value as Json, json};
 use std::io::Read;
 
@@ -59,13 +59,11 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
         let (filters, combination) = read(text, question::parse_conditions)?;
         let both = !spec.filters.is_empty();
         spec.filters.extend(filters);
-        if both && spec.filter_combination.or(combination).is_some_and(|c| Some(c) != spec.filter_combination.and(combination)) {
-            let joined = [spec.filter_combination, combination].iter().flatten().any(|c| *c == model::query::Combination::Or);
-            if joined {
-                return Err(CliError::Usage("conditions in the text and in --where are joined by `and`; with `or`, put all in one place".into()));
-            }
+        let combination = spec.filter_combination.or(combination);
+        if both && combination == Some(Combination::Or) {
+            return Err(CliError::Usage("conditions of the text and of --where are joined by `and`; with `or`, put all in one place".into()));
         }
-        spec.filter_combination = spec.filter_combination.or(combination);
+        spec.filter_combination = combination;
     }
     if let Some(text) = &args.by {
         spec.breakdowns.extend(read(text, question::parse_breakdowns)?);
@@ -100,18 +98,9 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
         spec.limit = spec.limit.or(Some(if raw { 20 } else { LIMIT_DEFAULT }));
     }
     if spec.orders.is_empty() && !raw && !spec.breakdowns.is_empty() {
-        spec.orders.extend(largest_first(spec.calculations.as_deref()));
+        spec.orders.extend(question::largest_first(spec.calculations.as_deref()));
     }
     Ok(q)
-}
-
-/// Largest first by the first calculation that has an order.
-fn largest_first(calculations: Option<&[Calculation]>) -> Option<Order> {
-    let (op, column) = match calculations {
-        None => ("COUNT".to_owned(), None),
-        Some(calculations) => calculations.iter().find(|c| c.op != "HEATMAP").map(|c| (c.op.clone(), c.column.clone()))?,
-    };
-    Some(Order { op: Some(op), column, order: Some(Direction::Descending) })
 }
 
 fn parse(text: &str) -> Result<Question, CliError> {

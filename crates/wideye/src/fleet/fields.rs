@@ -398,9 +398,3 @@ impl Context {
         Context { full, lean }
     }
 }
-
-/// Number of distinct field names in these tables.
-#[cfg(test)]
-pub(crate) fn n_names(service: usize) -> usize {
-    OWN[service].len() + RUNTIME.len() + FLAGS.len()
-}

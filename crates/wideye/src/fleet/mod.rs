@@ -156,7 +156,7 @@ impl Fleet {
                 continue;
             };
             for placed in plan.trace(rate) {
-                exporters.push(&placed, at_s, &sender)?;
+                exporters.push(&placed, plan.at_s, &sender)?;
             }
             progress.show(n, sender.counts.spans.load(Ordering::Relaxed), "spans");
         }

@@ -44,12 +44,11 @@ fn number(out: &mut Vec<u8>, field: u8, value: u64) {
 pub(crate) struct Attrs {
     field: u8,
     bytes: Vec<u8>,
-    n: usize,
 }
 
 impl Attrs {
     fn of(field: u8) -> Attrs {
-        Attrs { field, bytes: Vec::new(), n: 0 }
+        Attrs { field, bytes: Vec::new() }
     }
 
     /// Attributes of a span.
@@ -62,17 +61,10 @@ impl Attrs {
         Attrs::of(RESOURCE_ATTRIBUTES)
     }
 
-    /// Number of attributes.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.n
-    }
-
     /// Adds all attributes of another list of the same kind of message.
     pub(crate) fn extend(&mut self, other: &Attrs) {
         debug_assert_eq!(self.field, other.field);
         self.bytes.extend_from_slice(&other.bytes);
-        self.n += other.n;
     }
 
     fn key(&mut self, key: &str, any_len: usize) {
@@ -82,7 +74,6 @@ impl Attrs {
         delimited(&mut self.bytes, 1, key.as_bytes());
         self.bytes.push(2 << 3 | 2);
         varint(&mut self.bytes, any_len as u64);
-        self.n += 1;
     }
 
     /// Adds a text.

@@ -69,8 +69,9 @@ pub(crate) enum Fault {
 pub(crate) struct Plan {
     /// Number of the request since the start of history.
     pub(crate) n: u64,
-    /// Nanoseconds since the epoch, and seconds since the start of history.
+    /// Nanoseconds since the epoch.
     pub(crate) at_ns: i64,
+    /// Seconds since the start of history.
     pub(crate) at_s: f64,
     pub(crate) user: User,
     pub(crate) endpoint: Endpoint,

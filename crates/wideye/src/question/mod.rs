@@ -9,7 +9,7 @@ mod time;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use parse::{Question, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
+pub(crate) use parse::{Question, largest_first, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
 pub(crate) use time::{duration_s, instant};
 
 /// What is wrong with a text, and where.

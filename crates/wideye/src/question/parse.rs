@@ -60,18 +60,20 @@ pub(crate) fn parse(text: &str) -> Result<Question, Wrong> {
         p.one_clause(&clause, at, &mut q)?;
     }
     // `top` without an order: largest first by the first calculation.
-    if q.spec.orders.is_empty()
-        && seen.iter().any(|s| s == "top")
-        && let Some(first) = q.spec.calculations.as_ref().map_or(Some(&COUNT), |c| c.first())
-        && first.op != "HEATMAP"
-    {
-        let (op, column) = (Some(first.op.clone()), first.column.clone());
-        q.spec.orders.push(Order { op, column, order: Some(Direction::Descending) });
+    if q.spec.orders.is_empty() && seen.iter().any(|s| s == "top") {
+        q.spec.orders.extend(largest_first(q.spec.calculations.as_deref()));
     }
     Ok(q)
 }
 
-static COUNT: std::sync::LazyLock<Calculation> = std::sync::LazyLock::new(|| calculation("COUNT", None));
+/// Largest first, by the first calculation that has an order.
+pub(crate) fn largest_first(calculations: Option<&[Calculation]>) -> Option<Order> {
+    let (op, column) = match calculations {
+        None => ("COUNT".to_owned(), None),
+        Some(calculations) => calculations.iter().find(|c| c.op != "HEATMAP").map(|c| (c.op.clone(), c.column.clone()))?,
+    };
+    Some(Order { op: Some(op), column, order: Some(Direction::Descending) })
+}
 
 fn calculation(op: &str, column: Option<String>) -> Calculation {
     Calculation { op: op.to_owned(), column, name: None, filters: Vec::new(), filter_combination: None, exact: None }

@@ -94,7 +94,7 @@ fn errors_point_at_the_place() {
     check_wrong("^P99 by x", "P99 needs a column");
     check_wrong("COUNT by ^where a = 1", "expected a column to group by");
     check_wrong("COUNT where a ^b", "expected an operator");
-    check_wrong("COUNT where a = ^", "expected a value");
+    check_wrong("COUNT where a =^", "expected a value");
     check_wrong("COUNT where ä = 1 and b = 2 ^or c = 3", "all by `and` or all by `or`");
     check_wrong("COUNT where a in ^1, 2", "expected `(`");
     check_wrong("COUNT top ^ten", "whole number");

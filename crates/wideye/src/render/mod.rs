@@ -9,7 +9,6 @@ mod table;
 mod tests;
 mod time;
 
-pub(crate) use chart::{blocks, sparkline};
 pub(crate) use table::{Align, Table};
 pub(crate) use time::{clock, epoch_s};
 

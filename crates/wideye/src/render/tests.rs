@@ -1,6 +1,10 @@
 //! Drawing: shapes of bars, cut texts, times on the axis.
 
-use super::{blocks, clock, epoch_s, number, sparkline, table::fit};
+use super::{
+    chart::{blocks, sparkline},
+    clock, epoch_s, number,
+    table::fit,
+};
 
 #[test]
 fn bars_reach_from_low_to_high_and_gaps_stay_blank() {
