@@ -3,6 +3,7 @@
 //! Owns: types and their meaning. Never does: I/O, clocks, threads.
 
 mod batch;
+mod bucket;
 mod dict;
 mod error;
 mod ident;
@@ -10,6 +11,7 @@ mod limits;
 pub mod query;
 mod value;
 
+pub use bucket::{bucket_middle, bucket_of, from_ordered_bits, ordered_bits};
 pub use batch::{Batch, BatchBuilder, BatchColumn, ColumnId, Values};
 pub use dict::StrDict;
 pub use error::ErrorKind;

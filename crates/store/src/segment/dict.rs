@@ -114,6 +114,39 @@ pub(super) fn write_ids(counts: &[u32], raw: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(raw);
 }
 
+/// Appends a histogram: checksum, then for each bucket that is not empty its distance from the one before and its count.
+/// Answers the number of buckets.
+pub(super) fn write_histogram(low: u32, counts: &[u32], out: &mut Vec<u8>) -> usize {
+    let (mut bytes, mut n, mut before) = (Vec::new(), 0, 0);
+    for (bucket, count) in (low..).zip(counts).filter(|(_, c)| **c > 0) {
+        put_varint(bucket - before, &mut bytes);
+        put_varint(*count, &mut bytes);
+        before = bucket;
+        n += 1;
+    }
+    out.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
+    out.extend_from_slice(&bytes);
+    n
+}
+
+/// Reads a histogram of `n` buckets: (bucket, count), ascending.
+pub(super) fn read_histogram(mut b: &[u8], n: usize) -> Result<Vec<(u32, u32)>, SegmentError> {
+    let mut go = || {
+        let crc = take_u32(&mut b)?;
+        if crc32c::crc32c(b) != crc || n > b.len() {
+            return None;
+        }
+        let mut out = Vec::with_capacity(n);
+        let mut bucket = 0u32;
+        for _ in 0..n {
+            bucket = bucket.checked_add(get_varint(&mut b)?)?;
+            out.push((bucket, get_varint(&mut b)?));
+        }
+        Some(out)
+    };
+    go().ok_or_else(|| damaged("histogram"))
+}
+
 #[derive(Debug)]
 enum Values {
     Text { bytes: Vec<u8>, ends: Vec<u32> },

@@ -2,7 +2,7 @@
 //!
 //! Owns: turning damaged bytes into errors, never into panics or wrong cells. Never does: evaluate conditions.
 
-use super::dict::{Dict, read_one};
+use super::dict::{Dict, read_histogram, read_one};
 use super::format::{BLOCK_BYTES, BlockMeta, COLUMN_BYTES, ColumnMeta, EXPONENT_BITS, Encoding, Presence, Trailer};
 use super::pack::Packable;
 use super::{BLOCK_ROWS, Codes, Column, Layout, Scratch, SegmentError, Valid, cache, ints, map, write::power};
@@ -289,6 +289,7 @@ impl Segment {
                 if column.layout == Layout::Dict {
                     self.read_dict(&column)?;
                 }
+                self.histogram(&column)?;
                 Ok(())
             };
             check().map_err(|e: SegmentError| match e {
@@ -318,6 +319,18 @@ impl Segment {
     /// The dictionary of a `Dict` column: decoded on first use, then kept while the cache has room.
     pub fn dict(&self, column: &Column<'_>) -> Result<Arc<Dict>, SegmentError> {
         cache::dict(self.id, column.index, || self.read_dict(column))
+    }
+
+    /// How the numbers of a column are distributed over [`model::bucket_of`], as (bucket, unweighted count) ascending;
+    /// `None` if the segment did not keep it (small or fresh segments don't).
+    pub fn histogram(&self, column: &Column<'_>) -> Result<Option<Vec<(u32, u32)>>, SegmentError> {
+        if !matches!(column.layout, Layout::Ints | Layout::Floats) {
+            return Ok(None);
+        }
+        match self.dict_bytes(column)? {
+            (_, 0) => Ok(None),
+            (bytes, n) => read_histogram(bytes, n).map(Some),
+        }
     }
 
     /// Event times of a block, ascending.

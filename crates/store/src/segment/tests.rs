@@ -193,6 +193,26 @@ fn merged_segments_hold_all_rows_in_order() {
 }
 
 #[test]
+fn histograms_count_every_number() {
+    let s = segment(merge(&[segment(encode(&batch(&rows(9000, 31))))]).unwrap());
+    let mut scratch = Scratch::default();
+    let mut seen = 0;
+    for c in s.columns() {
+        let Some(histogram) = s.histogram(&c).unwrap() else { continue };
+        seen += 1;
+        let (values, valid) = s.read_floats(&c, 0, &mut scratch).unwrap();
+        let mut want = BTreeMap::new();
+        for (i, v) in values.iter().enumerate() {
+            if match valid { Valid::Bits(b) => b[i / 64] >> (i % 64) & 1 == 1, Valid::All => true, Valid::None => false } {
+                *want.entry(model::bucket_of(*v)).or_insert(0u32) += 1;
+            }
+        }
+        assert!(histogram.iter().copied().eq(want), "{}", c.name);
+    }
+    assert!(seen >= 6);
+}
+
+#[test]
 fn extreme_numbers_survive() {
     let mut b = BatchBuilder::new();
     let (i, f) = (b.column("i"), b.column("f"));

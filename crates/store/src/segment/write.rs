@@ -2,12 +2,12 @@
 //!
 //! Owns: presence, encodings, block and column entries. Never does: gather cells from batches or other segments.
 
-use super::dict::{Effort, write_ids, write_text};
+use super::dict::{Effort, write_histogram, write_ids, write_text};
 use super::format::{BlockMeta, COLUMN_BYTES, ColumnMeta, EXPONENT_BITS, Encoding, MAGIC, Presence, Trailer};
 use super::ints;
 use super::pack::Lane;
 use super::{BLOCK_ROWS, Layout};
-use model::{ColumnKind, TimeNs};
+use model::{ColumnKind, TimeNs, bucket_of};
 
 /// The present cells of a column in row order.
 pub(super) enum Cells<'a> {
@@ -191,6 +191,7 @@ impl SegmentWriter {
         }
         let blocks_offset = self.write_blocks(&blocks);
         let numeric = matches!(layout, Layout::Ints | Layout::Floats);
+        let dict = dict.or_else(|| self.histogram(cells));
         let stored = || blocks.iter().filter(|b| numeric && b.presence != Presence::None);
         let dict = dict.unwrap_or_default();
         let n_present = rows.map_or(self.n_rows, <[u32]>::len) as u32;
@@ -278,6 +279,26 @@ impl SegmentWriter {
                 }
             }
         }
+    }
+
+    /// Writes how the numbers of a column are distributed, so that a whole segment can be compared without reading them.
+    fn histogram(&mut self, cells: &Cells<'_>) -> Option<DictPlace> {
+        const ROWS_MIN: usize = 4096;
+        let mut buckets: Vec<u32> = match cells {
+            _ if self.effort == Effort::Fast => return None,
+            Cells::Ints(v) if v.len() >= ROWS_MIN => v.iter().map(|v| bucket_of(*v as f64)).collect(),
+            Cells::Floats(v) if v.len() >= ROWS_MIN => v.iter().map(|v| bucket_of(*v)).collect(),
+            _ => return None,
+        };
+        let low = buckets.iter().copied().min()?;
+        let span = buckets.iter().copied().max()? - low;
+        let mut counts = vec![0u32; span as usize + 1];
+        for b in buckets.drain(..) {
+            counts[(b - low) as usize] += 1;
+        }
+        let offset = self.out.len();
+        let n = write_histogram(low, &counts, &mut self.out);
+        Some(DictPlace { offset: offset as u64, bytes: (self.out.len() - offset) as u64, raw_bytes: 0, n })
     }
 
     fn floats(&mut self, values: &[f64], meta: &mut BlockMeta) {
