@@ -1,0 +1,11 @@
+//! The real server, in this process, on free ports: every route over HTTP and gRPC.
+
+mod compat;
+mod grpc;
+mod ingest;
+mod keys;
+mod lifecycle;
+mod native;
+mod otlp;
+mod questions;
+mod support;
