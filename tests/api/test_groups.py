@@ -1,7 +1,6 @@
 """Breakdowns, orders, havings, limits (semantics 13, 19, 22)."""
 import pytest
 
-from lib import times
 
 COUNT = {"op": "COUNT"}
 

@@ -4,7 +4,6 @@ import asyncio
 import pytest
 from honeycomb import HoneycombClient
 from honeycomb.exceptions import HoneycombAPIError, HoneycombNotFoundError
-from honeycomb.models.columns import ColumnCreate
 from honeycomb.models.datasets import DatasetCreate, DatasetUpdate
 from honeycomb.models.events import BatchEvent
 from honeycomb.models.markers import MarkerCreate
