@@ -51,7 +51,7 @@ pub(crate) enum Command {
     /// Show the events of a trace in order of time
     #[command(after_help = "Examples:\n  wideye trace 7f3a1c0e5b9d4f2a8c6e1d3b5a7f9c0e")]
     Trace(TraceArgs),
-    /// Make, list and revoke API keys in a data directory
+    /// Make, list and revoke API keys
     #[command(after_help = KEYS_HELP)]
     Keys(KeysArgs),
     /// Verify every byte of a data directory that no server uses
@@ -277,12 +277,12 @@ pub(crate) struct KeysArgs {
 }
 
 const KEYS_HELP: &str = "\
-The data directory is opened directly, so no server may run on it. Keys are stored hashed: the text of a new one is
-printed once.
+Without --url the data directory is opened directly, and no server may run on it. Keys are stored hashed: the text of a
+new one is printed once.
 
 Examples:
   wideye keys create --data-dir /var/lib/wideye --name collectors --scope ingest
-  wideye keys list --data-dir /var/lib/wideye
+  wideye keys list --url http://127.0.0.1:8080
   wideye keys revoke --data-dir /var/lib/wideye 8DZ1K4QX";
 
 #[derive(Debug, Subcommand)]
@@ -290,7 +290,7 @@ pub(crate) enum KeysCommand {
     /// Make a key and print it
     Create {
         #[command(flatten)]
-        dir: DataDir,
+        place: KeyPlace,
         /// What the key is for
         #[arg(long)]
         name: String,
@@ -301,23 +301,29 @@ pub(crate) enum KeysCommand {
     /// List keys, without their secrets
     List {
         #[command(flatten)]
-        dir: DataDir,
+        place: KeyPlace,
     },
     /// End a key
     Revoke {
         #[command(flatten)]
-        dir: DataDir,
+        place: KeyPlace,
         /// The key's id
         id: String,
     },
 }
 
-/// A data directory.
+/// Where the keys are.
 #[derive(Debug, Args)]
-pub(crate) struct DataDir {
-    /// Directory of all data
+pub(crate) struct KeyPlace {
+    /// Data directory that no server uses at the moment
     #[arg(long, env = "WIDEYE_DATA_DIR", default_value = "wideye-data", value_name = "DIR")]
     pub(crate) data_dir: PathBuf,
+    /// Address of a running server, instead of a directory
+    #[arg(long, conflicts_with = "data_dir")]
+    pub(crate) url: Option<String>,
+    /// A key with scope manage, for --url
+    #[arg(long, env = "WIDEYE_KEY", hide_env_values = true)]
+    pub(crate) key: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -120,6 +120,16 @@ impl Client {
     pub(crate) fn post_json(&self, path: &str, body: &Json) -> Result<Json, CliError> {
         self.post(path, &[("content-type", "application/json")], body.to_string().as_bytes())?.json(path)
     }
+
+    /// Deletes what is at a path.
+    pub(crate) fn delete(&self, path: &str) -> Result<(), CliError> {
+        let mut request = self.agent.delete(format!("{}{path}", self.base));
+        if let Some(key) = &self.key {
+            request = request.header("x-honeycomb-team", key);
+        }
+        let answer = request.call().map_err(|e| self.unreachable(e))?;
+        self.reply(answer)?.check(path)
+    }
 }
 
 impl Reply {

@@ -2,13 +2,7 @@
 //!
 //! Owns: cutting a range into pieces that one answer holds. Never does: read a data directory.
 
-use crate::{
-    cli::ExportArgs,
-    client::Client,
-    error::CliError,
-    question,
-    term::Out,
-};
+use crate::{cli::ExportArgs, client::Client, error::CliError, question, term::Out};
 use model::query::QuerySpec;
 use serde_json::{Value as Json, json};
 
@@ -23,7 +17,9 @@ pub(super) fn run(args: &ExportArgs, out: &mut Out) -> Result<(), CliError> {
     let question = question::parse(&text).map_err(|wrong| CliError::Question(wrong.shown(&text)))?;
     let spec = &question.spec;
     if spec.calculations.is_some() || !spec.breakdowns.is_empty() || spec.limit.is_some() || !spec.orders.is_empty() {
-        return Err(CliError::Usage("export takes the clauses `in`, `where`, `last` and `from … to …`; for the rest there is `wideye query`".into()));
+        return Err(CliError::Usage(
+            "export takes the clauses `in`, `where`, `last` and `from … to …`; for the rest there is `wideye query`".into(),
+        ));
     }
     let dataset = args.dataset.clone().or(question.dataset);
     let dataset = dataset.ok_or_else(|| CliError::Usage("which dataset? --dataset NAME, or `in NAME` in the text".into()))?;

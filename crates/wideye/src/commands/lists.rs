@@ -42,7 +42,7 @@ pub(super) fn datasets(args: &ListArgs, out: &mut Out) -> Result<(), CliError> {
     ]);
     for d in items(&answer, "datasets") {
         let size = d["bytes"].as_u64().map_or_else(|| text(&d["bytes"]), bytes);
-        table.row([text(&d["name"]), text(&d["slug"]), count(&d["events"]), count(&d["columns"]), size, text(&d["last_written_at"])]);
+        table.row([text(&d["name"]), text(&d["slug"]), count(&d["n_rows"]), count(&d["n_columns"]), size, text(&d["last_written_at"])]);
     }
     table.print(out)
 }
@@ -58,7 +58,8 @@ pub(super) fn columns(args: &ColumnsArgs, out: &mut Out) -> Result<(), CliError>
     let columns = items(&answer, "columns");
     let wanted = |c: &&Json| args.like.as_deref().is_none_or(|like| text(&c["name"]).contains(like));
     for c in columns.iter().filter(wanted) {
-        let types: Vec<String> = c["types"].as_array().into_iter().flatten().map(|t| format!("{} {}", text(&t["type"]), count(&t["count"]))).collect();
+        let types: Vec<String> =
+            c["kinds"].as_array().into_iter().flatten().map(|t| format!("{} {}", text(&t["type"]), count(&t["count"]))).collect();
         table.row([text(&c["name"]), types.join(", "), text(&c["last_seen"])]);
     }
     table.print(out)

@@ -61,7 +61,9 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
         spec.filters.extend(filters);
         let combination = spec.filter_combination.or(combination);
         if both && combination == Some(Combination::Or) {
-            return Err(CliError::Usage("conditions of the text and of --where are joined by `and`; with `or`, put all in one place".into()));
+            return Err(CliError::Usage(
+                "conditions of the text and of --where are joined by `and`; with `or`, put all in one place".into(),
+            ));
         }
         spec.filter_combination = combination;
     }

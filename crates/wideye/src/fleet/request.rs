@@ -460,7 +460,11 @@ impl Trace<'_> {
 
     fn export(&mut self, export: usize, at: i64) -> Done {
         let (at, _) = self.cache(export, "export", at, 0.1);
-        let read = if self.plan.story { self.wrong_shard(export, at) } else { (self.database(export, "SELECT export_jobs", "export_jobs", at, 4.0).1, OK) };
+        let read = if self.plan.story {
+            self.wrong_shard(export, at)
+        } else {
+            (self.database(export, "SELECT export_jobs", "export_jobs", at, 4.0).1, OK)
+        };
         let (at, status) = read;
         if status != OK {
             return (at, status);

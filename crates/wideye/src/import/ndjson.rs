@@ -19,13 +19,16 @@ pub(super) fn read(mut lines: impl BufRead, path: &str, envelope: &Envelope, sin
     let (mut line, mut number, mut batch) = (Vec::new(), 0u64, Batch::default());
     loop {
         line.clear();
-        let n = std::io::Read::take(&mut lines, LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line).map_err(CliError::io("read", path))?;
+        let n =
+            std::io::Read::take(&mut lines, LINE_BYTES_MAX as u64 + 1).read_until(b'\n', &mut line).map_err(CliError::io("read", path))?;
         if n == 0 {
             break;
         }
         number += 1;
         if n > LINE_BYTES_MAX {
-            return Err(CliError::Found(format!("{path}: line {number} is longer than 16 MiB; each event must stand on a line of its own")));
+            return Err(CliError::Found(format!(
+                "{path}: line {number} is longer than 16 MiB; each event must stand on a line of its own"
+            )));
         }
         let text = line.trim_ascii();
         let text = if number == 1 { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) } else { text };
@@ -55,7 +58,10 @@ pub(super) fn read(mut lines: impl BufRead, path: &str, envelope: &Envelope, sin
 pub(super) fn enveloped<'a>(line: &'a [u8], envelope: &Envelope) -> Result<Cow<'a, [u8]>, String> {
     let text = std::str::from_utf8(line).map_err(|e| format!("not UTF-8: {e}"))?;
     let mut json = serde_json::Deserializer::from_str(text);
-    let seen = json.deserialize_map(Look { envelope }).and_then(|seen| json.end().map(|()| seen)).map_err(|e| format!("not a JSON object: {e}"))?;
+    let seen = json
+        .deserialize_map(Look { envelope })
+        .and_then(|seen| json.end().map(|()| seen))
+        .map_err(|e| format!("not a JSON object: {e}"))?;
     if seen.has_data || (seen.time.is_none() && seen.sample_rate.is_none()) {
         return Ok(Cow::Borrowed(line));
     }

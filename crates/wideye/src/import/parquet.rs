@@ -46,7 +46,8 @@ pub(super) fn read<R: ChunkReader + 'static>(file: R, path: &str, envelope: &Env
 /// Writes a row as an event with its envelope.
 fn write_event(row: &Row, envelope: &Envelope, out: &mut Vec<u8>) {
     out.push(b'{');
-    let time = row.get_column_iter().filter(|(_, v)| !matches!(v, Field::Null)).filter_map(|(name, v)| Some((envelope.time_rank(name)?, v)));
+    let time =
+        row.get_column_iter().filter(|(_, v)| !matches!(v, Field::Null)).filter_map(|(name, v)| Some((envelope.time_rank(name)?, v)));
     if let Some((_, value)) = time.min_by_key(|(rank, _)| *rank) {
         out.extend_from_slice(b"\"time\":");
         write_field(value, out);

@@ -28,7 +28,8 @@ pub(crate) struct Placed {
 }
 
 /// Two characters first, so that `<=` is not `<` and `=`.
-const OPERATORS: [(&str, &str); 8] = [("!=", "!="), ("<>", "!="), (">=", ">="), ("<=", "<="), ("==", "="), ("=", "="), (">", ">"), ("<", "<")];
+const OPERATORS: [(&str, &str); 8] =
+    [("!=", "!="), ("<>", "!="), (">=", ">="), ("<=", "<="), ("==", "="), ("=", "="), (">", ">"), ("<", "<")];
 
 /// Cuts a text into tokens.
 pub(crate) fn tokens(text: &str) -> Result<Vec<Placed>, Wrong> {

@@ -5,9 +5,9 @@
 
 mod lex;
 mod parse;
-mod time;
 #[cfg(test)]
 mod tests;
+mod time;
 
 pub(crate) use parse::{Question, largest_first, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
 pub(crate) use time::{duration_s, instant};

@@ -25,8 +25,31 @@ const ALONE: [&str; 2] = ["COUNT", "CONCURRENCY"];
 
 /// All operators of calculations.
 const OPERATORS: [&str; 25] = [
-    "COUNT", "CONCURRENCY", "SUM", "AVG", "COUNT_DISTINCT", "HEATMAP", "MAX", "MIN", "P001", "P01", "P05", "P10", "P20", "P25", "P50",
-    "P75", "P80", "P90", "P95", "P99", "P999", "RATE_AVG", "RATE_SUM", "RATE_MAX", "EVENTS",
+    "COUNT",
+    "CONCURRENCY",
+    "SUM",
+    "AVG",
+    "COUNT_DISTINCT",
+    "HEATMAP",
+    "MAX",
+    "MIN",
+    "P001",
+    "P01",
+    "P05",
+    "P10",
+    "P20",
+    "P25",
+    "P50",
+    "P75",
+    "P80",
+    "P90",
+    "P95",
+    "P99",
+    "P999",
+    "RATE_AVG",
+    "RATE_SUM",
+    "RATE_MAX",
+    "EVENTS",
 ];
 
 /// Words that begin a clause, and so cannot be bare columns.

@@ -35,8 +35,12 @@ impl Table {
     /// The width of each column: what its cells need, less where the terminal is full, from the widest first.
     fn widths(&self, room: usize) -> Vec<usize> {
         let len = |s: &String| s.chars().count();
-        let mut widths: Vec<usize> =
-            self.head.iter().enumerate().map(|(i, (name, _))| self.rows.iter().map(|r| len(&r[i])).max().unwrap_or(0).max(len(name))).collect();
+        let mut widths: Vec<usize> = self
+            .head
+            .iter()
+            .enumerate()
+            .map(|(i, (name, _))| self.rows.iter().map(|r| len(&r[i])).max().unwrap_or(0).max(len(name)))
+            .collect();
         let gaps = 2 * widths.len().saturating_sub(1);
         loop {
             let sum: usize = widths.iter().sum::<usize>() + gaps;
