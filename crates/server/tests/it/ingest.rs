@@ -180,6 +180,6 @@ async fn replies_in_msgpack_for_those_who_ask() {
     let headers = [JSON, ("accept", "application/msgpack")];
     let reply = s.send("POST", "/1/batch/ds", &headers, r#"[{"data":{"a":1}}]"#).await.expect(200);
     assert_eq!(reply.header("content-type"), "application/msgpack");
-    assert_eq!(reply.body[0], 0x91);
+    assert!(matches!(reply.body[0], 0x91 | 0xdc | 0xdd), "an array");
     s.stop().await;
 }

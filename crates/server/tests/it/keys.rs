@@ -107,7 +107,9 @@ async fn keys_are_made_listed_and_deleted_over_the_api() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_a_key_only_loopback_is_served() {
-    for change in [|s: &mut server::Settings| s.listen = "0.0.0.0:0".into(), |s| s.otlp_grpc_listen = "0.0.0.0:0".into(), |s| s.require_keys = true] {
+    let changes: [fn(&mut server::Settings); 3] =
+        [|s| s.listen = "0.0.0.0:0".into(), |s| s.otlp_grpc_listen = "0.0.0.0:0".into(), |s| s.require_keys = true];
+    for change in changes {
         let dir = TempDir::new().unwrap();
         let mut settings = settings(&dir);
         change(&mut settings);
