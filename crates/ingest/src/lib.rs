@@ -11,14 +11,10 @@ pub mod import;
 mod json;
 pub mod otlp;
 mod rows;
+#[cfg(test)]
+mod testing;
 mod text;
 mod time;
-
-#[cfg(test)]
-#[path = "../tests/it/rows.rs"]
-mod testing_rows;
-#[cfg(test)]
-pub(crate) use testing_rows as testing;
 
 pub use context::{Context, Decoded, EventStatus, KnownColumns};
 pub use decompress::{ContentEncoding, decompress};

@@ -181,6 +181,21 @@ impl<'c> Rows<'c> {
         }
     }
 
+    /// A column of ours, which no limit refuses.
+    pub(crate) fn fixed(&mut self, name: &str) -> ColumnId {
+        self.builder.column(name)
+    }
+
+    /// Takes the refusal of the event, as if there had been none.
+    pub(crate) fn clear_refusal(&mut self) -> Option<EventStatus> {
+        self.refusal.take()
+    }
+
+    /// Distinct fields of the event under construction.
+    pub(crate) fn fields(&self) -> usize {
+        self.builder.fields()
+    }
+
     pub(crate) fn name(&self, column: ColumnId) -> &str {
         self.builder.name(column)
     }

@@ -1,7 +1,7 @@
 //! Tests of batches, events and lines.
 
 use super::*;
-use crate::testing::rows;
+use crate::testing::rows::rows;
 use model::Limits;
 use serde_json::{Value as Json, json};
 
