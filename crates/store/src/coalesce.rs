@@ -25,7 +25,7 @@ impl Shared {
             let crowd = self.state.read().datasets.get(&dataset).and_then(|d| d.memtable.crowd());
             let Some(inputs) = crowd else { return Ok(()) };
             let damaged = |source| StoreError::Segment { path: "(memory)".into(), source };
-            let image = segment::merge(&inputs).map_err(damaged)?;
+            let image = segment::merge_fast(&inputs).map_err(damaged)?;
             let output = Segment::from_bytes(image).map_err(damaged)?;
             let expected = inputs.iter().map(|p| p.n_rows()).sum();
             if output.n_rows() != expected {

@@ -227,6 +227,8 @@ mod tests {
     use super::*;
     use model::BatchBuilder;
 
+    const NONE: [u32; 0] = [];
+
     /// One event per list of column names; the cell is the row number, as text if the name starts with `t`.
     fn batch(events: &[&[&str]]) -> Batch {
         let mut b = BatchBuilder::new();
@@ -244,7 +246,7 @@ mod tests {
     #[test]
     fn an_event_is_refused_alone_and_its_neighbours_are_kept() {
         let mut columns = Columns::default();
-        assert_eq!(columns.admit(&batch(&[&["a", "b"]]), 4), []);
+        assert_eq!(columns.admit(&batch(&[&["a", "b"]]), 4), NONE);
         let events: [&[&str]; 6] = [&["a", "c"], &["d", "e"], &["t"], &["x"], &["a", "b", "c", "t"], &[]];
         let new = batch(&events);
         assert_eq!(columns.admit(&new, 4), [1, 3]);
@@ -271,10 +273,10 @@ mod tests {
         let mut columns = Columns::default();
         columns.count("live", ColumnKind::Int, 3, 1, 2);
         let flood = batch(&[&["f1"], &["f2"]]);
-        assert_eq!(columns.admit(&flood, 3), []);
+        assert_eq!(columns.admit(&flood, 3), NONE);
         assert_eq!(columns.admit(&batch(&[&["g"]]), 3), [0]);
         columns.release(["f1", "f2", "live"].into_iter());
-        assert_eq!(columns.admit(&batch(&[&["g"]]), 3), []);
+        assert_eq!(columns.admit(&batch(&[&["g"]]), 3), NONE);
         assert!(columns.has("live") && !columns.has("g"));
         columns.remove("live", ColumnKind::Int, 3);
         assert_eq!((columns.has("live"), columns.n_live()), (false, 0));

@@ -20,7 +20,7 @@ fn tier(rows: u64) -> u32 {
 }
 
 /// Chooses segments to merge: at least four of one tier, neighbours in time. Lowest tier first.
-pub(crate) fn pick(segments: &[&SegmentRow], rows_max: u64, bytes_max: u64) -> Option<Vec<String>> {
+pub(crate) fn pick(segments: &[&SegmentRow], rows_max: u64, raw_bytes_max: u64) -> Option<Vec<String>> {
     let mut by_tier: Vec<Vec<&SegmentRow>> = vec![Vec::new(); 33];
     for s in segments {
         by_tier[tier(s.rows) as usize].push(s);
@@ -30,7 +30,7 @@ pub(crate) fn pick(segments: &[&SegmentRow], rows_max: u64, bytes_max: u64) -> O
         let relaxed = members.len() > TIER_SEGMENTS_MAX;
         let mut best: Option<(i128, &[&SegmentRow])> = None;
         for start in 0..members.len().saturating_sub(FAN_IN_MIN - 1) {
-            let Some((n, spread)) = run(&members[start..], rows_max, bytes_max, relaxed) else { continue };
+            let Some((n, spread)) = run(&members[start..], rows_max, raw_bytes_max, relaxed) else { continue };
             // More inputs cost fewer rewrites; then the shorter in time wins.
             let better = best.is_none_or(|(s, b)| (n, -spread) > (b.len(), -s));
             if better {
@@ -42,17 +42,17 @@ pub(crate) fn pick(segments: &[&SegmentRow], rows_max: u64, bytes_max: u64) -> O
 }
 
 /// How many segments from the first of these can be merged, and the time from first to last.
-fn run(members: &[&SegmentRow], rows_max: u64, bytes_max: u64, relaxed: bool) -> Option<(usize, i128)> {
+fn run(members: &[&SegmentRow], rows_max: u64, raw_bytes_max: u64, relaxed: bool) -> Option<(usize, i128)> {
     let (mut rows, mut bytes, mut covered) = (0, 0, 0i128);
     let (mut min, mut max) = (i64::MAX, i64::MIN);
     let mut found = None;
     for (i, s) in members.iter().take(FAN_IN_MAX).enumerate() {
         rows += s.rows;
-        bytes += s.bytes;
+        bytes += s.raw_bytes;
         covered += i128::from(s.max_time) - i128::from(s.min_time);
         (min, max) = (min.min(s.min_time), max.max(s.max_time));
         let spread = i128::from(max) - i128::from(min);
-        if rows > rows_max || bytes > bytes_max {
+        if rows > rows_max || bytes > raw_bytes_max {
             break;
         }
         if i + 1 >= FAN_IN_MIN && (relaxed || spread <= SPREAD_NS.max(2 * covered)) {
@@ -81,7 +81,7 @@ impl Shared {
         let order = state.datasets.range(after + 1..).chain(state.datasets.range(..=after));
         for (id, dataset) in order.filter(|(_, d)| d.segments.len() >= FAN_IN_MIN) {
             let rows: Vec<&SegmentRow> = dataset.segments.iter().map(|s| &s.row).filter(|r| !skip.contains(&r.id)).collect();
-            if let Some(ids) = pick(&rows, self.options.segment_rows_max as u64, self.options.merge_bytes_max as u64) {
+            if let Some(ids) = pick(&rows, self.options.segment_rows_max as u64, self.options.merge_bytes_max) {
                 let mut inputs: Vec<_> = dataset.segments.iter().filter(|s| ids.contains(&s.row.id)).map(Arc::clone).collect();
                 inputs.sort_by_key(|s| s.row.min_time);
                 return Some((*id, inputs));
@@ -133,7 +133,7 @@ mod tests {
     use super::*;
 
     fn row(id: usize, rows: u64, min_time: i64, max_time: i64) -> SegmentRow {
-        SegmentRow { id: id.to_string(), dataset: 1, rows, bytes: rows * 100, min_time, max_time }
+        SegmentRow { id: id.to_string(), dataset: 1, rows, bytes: rows * 30, raw_bytes: rows * 100, min_time, max_time }
     }
 
     fn check(segments: &[SegmentRow], expected: Option<&[usize]>) {

@@ -100,6 +100,7 @@ mod tests {
             dataset: 1,
             rows: 1,
             bytes,
+            raw_bytes: bytes,
             min_time: 0,
             max_time: max_s * NS_PER_SECOND,
         };

@@ -105,13 +105,9 @@ impl Shared {
         for (dataset, pieces) in frozen {
             for group in groups(&pieces, self.options.segment_rows_max, self.options.merge_bytes_max) {
                 let rows = group.iter().map(|p| p.n_rows()).sum();
-                let w = if let [only] = group {
-                    self.write_segment(dataset, only.bytes(), rows)?
-                } else {
-                    let image = segment::merge(group).map_err(|source| StoreError::Segment { path: "(memory)".into(), source })?;
-                    self.write_segment(dataset, &image, rows)?
-                };
-                written.push(w);
+                // Also when it is only one: images in memory are not compressed.
+                let image = segment::merge(group).map_err(|source| StoreError::Segment { path: "(memory)".into(), source })?;
+                written.push(self.write_segment(dataset, &image, rows)?);
             }
         }
         Ok(())
@@ -192,7 +188,8 @@ impl Shared {
             return Err(StoreError::RowsDiffer { expected: rows, found: segment.n_rows() });
         }
         let (min_time, max_time) = segment.times();
-        let row = SegmentRow { id, dataset, rows: rows as u64, bytes: image.len() as u64, min_time, max_time };
+        let (bytes, raw_bytes) = (image.len() as u64, segment.raw_bytes());
+        let row = SegmentRow { id, dataset, rows: rows as u64, bytes, raw_bytes, min_time, max_time };
         Ok(Written { row, segment: Arc::new(segment) })
     }
 
@@ -203,12 +200,12 @@ impl Shared {
 }
 
 /// Cuts a list of images into runs, each within the limits unless a single image is larger.
-fn groups(pieces: &[Arc<Segment>], rows_max: usize, bytes_max: usize) -> Vec<&[Arc<Segment>]> {
+fn groups(pieces: &[Arc<Segment>], rows_max: usize, raw_bytes_max: u64) -> Vec<&[Arc<Segment>]> {
     let mut out = Vec::new();
     let (mut start, mut rows, mut bytes) = (0, 0, 0);
     for (i, piece) in pieces.iter().enumerate() {
-        let (n, b) = (piece.n_rows(), piece.bytes().len());
-        if i > start && (rows + n > rows_max || bytes + b > bytes_max) {
+        let (n, b) = (piece.n_rows(), piece.raw_bytes());
+        if i > start && (rows + n > rows_max || bytes + b > raw_bytes_max) {
             out.push(&pieces[start..i]);
             (start, rows, bytes) = (i, 0, 0);
         }

@@ -318,10 +318,3 @@ impl Store {
         }
     }
 }
-
-/// Memory of all images, for tests that compare it with the budget.
-#[cfg(test)]
-pub(crate) fn memtable_cost(store: &Store) -> usize {
-    let state = store.shared().state.read();
-    state.datasets.values().flat_map(|d| d.memtable.pieces()).map(|p| crate::memtable::cost(p)).sum()
-}

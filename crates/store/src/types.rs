@@ -36,8 +36,8 @@ pub struct StoreOptions {
     pub seal_idle_bytes: usize,
     /// Rows of a segment; only a single larger write makes a larger one.
     pub segment_rows_max: usize,
-    /// Bytes that one merge of segments may read, and so about what it takes in memory.
-    pub merge_bytes_max: usize,
+    /// Bytes that the inputs of one merge may have once decoded.
+    pub merge_bytes_max: u64,
     /// Bytes after which the write-ahead log goes on in a new file.
     pub wal_file_bytes: u64,
     /// Segment files kept open.
@@ -62,7 +62,7 @@ impl StoreOptions {
             seal_idle_seconds: 2,
             seal_idle_bytes: 8 << 20,
             segment_rows_max: 1 << 20,
-            merge_bytes_max: 256 << 20,
+            merge_bytes_max: 1 << 30,
             wal_file_bytes: 64 << 20,
             open_segments_max: 8_192,
             background: true,

@@ -103,6 +103,8 @@ pub struct SegmentRow {
     pub rows: u64,
     /// Bytes of the file.
     pub bytes: u64,
+    /// Bytes that merging it may take.
+    pub raw_bytes: u64,
     /// First event time.
     pub min_time: TimeNs,
     /// Last event time, inclusive.

@@ -27,7 +27,7 @@ CREATE UNIQUE INDEX datasets_name ON datasets (name_key) WHERE deleted_at IS NUL
 CREATE UNIQUE INDEX datasets_slug ON datasets (slug) WHERE deleted_at IS NULL;
 CREATE TABLE segments (
   id TEXT PRIMARY KEY, dataset INTEGER NOT NULL REFERENCES datasets (id),
-  rows INTEGER NOT NULL, bytes INTEGER NOT NULL, min_time INTEGER NOT NULL, max_time INTEGER NOT NULL
+  rows INTEGER NOT NULL, bytes INTEGER NOT NULL, raw_bytes INTEGER NOT NULL, min_time INTEGER NOT NULL, max_time INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE INDEX segments_dataset ON segments (dataset);
 CREATE TABLE columns (
@@ -153,11 +153,12 @@ fn dataset_row(r: &Row<'_>) -> rusqlite::Result<DatasetRow> {
 }
 
 fn insert_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<usize> {
-    tx.prepare_cached("INSERT INTO segments (id, dataset, rows, bytes, min_time, max_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?.execute(params![
+    tx.prepare_cached("INSERT INTO segments (id, dataset, rows, bytes, raw_bytes, min_time, max_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
         s.id,
         s.dataset as i64,
         s.rows as i64,
         s.bytes as i64,
+        clamp(s.raw_bytes),
         s.min_time,
         s.max_time
     ])
@@ -184,14 +185,15 @@ impl Catalog for SqliteCatalog {
         )?;
         let deleted =
             self.rows("read datasets", "SELECT id FROM datasets WHERE deleted_at IS NOT NULL", [], |r| Ok(r.get::<_, i64>(0)? as u64))?;
-        let segments = self.rows("read segments", "SELECT id, dataset, rows, bytes, min_time, max_time FROM segments", [], |r| {
+        let segments = self.rows("read segments", "SELECT id, dataset, rows, bytes, raw_bytes, min_time, max_time FROM segments", [], |r| {
             Ok(SegmentRow {
                 id: r.get(0)?,
                 dataset: r.get::<_, i64>(1)? as u64,
                 rows: r.get::<_, i64>(2)? as u64,
                 bytes: r.get::<_, i64>(3)? as u64,
-                min_time: r.get(4)?,
-                max_time: r.get(5)?,
+                raw_bytes: r.get::<_, i64>(4)? as u64,
+                min_time: r.get(5)?,
+                max_time: r.get(6)?,
             })
         })?;
         let columns = self.rows("read columns", "SELECT dataset, name, kind, count, first_seen, last_seen FROM columns", [], |r| {

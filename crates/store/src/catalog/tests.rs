@@ -21,7 +21,7 @@ fn dataset(name: &str) -> DatasetRow {
 }
 
 fn segment(id: &str, dataset: u64) -> SegmentRow {
-    SegmentRow { id: id.into(), dataset, rows: 10, bytes: 100, min_time: -5, max_time: 5 }
+    SegmentRow { id: id.into(), dataset, rows: 10, bytes: 100, raw_bytes: 300, min_time: -5, max_time: 5 }
 }
 
 fn column(dataset: u64, name: &str, count: u64) -> ColumnRow {
