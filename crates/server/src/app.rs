@@ -94,7 +94,7 @@ impl App {
             format!("this server asks for no keys and answers only to the names of this machine, host='{host}'"),
         )
         .with_status(StatusCode::FORBIDDEN, "foreign_host");
-        failure.hint = Some("use 127.0.0.1 or localhost, or start it with --require-keys".into());
+        failure.hint = Some("use 127.0.0.1 or localhost, or start it with --require-keys true".into());
         Err(failure)
     }
 

@@ -41,7 +41,7 @@ pub(super) fn serve(settings: Settings) -> Result<(), CliError> {
         .enable_all()
         .build()
         .map_err(|e| CliError::Server(format!("cannot start threads: {e}")))?;
-    runtime.block_on(server::serve(settings)).map_err(|e| CliError::Server(e.to_string()))
+    runtime.block_on(server::serve(settings)).map_err(|e| CliError::Server(server::chain(&e)))
 }
 
 pub(super) fn run(config: Option<&Path>, flags: &[(String, String)]) -> Result<(), CliError> {
