@@ -5,14 +5,6 @@
 use model::{Batch, Limits, TimeNs};
 use std::borrow::Cow;
 
-/// Columns that datasets have already, so that `dataset_columns_max` holds across requests.
-pub trait KnownColumns: std::fmt::Debug + Sync {
-    /// Number of columns of a dataset.
-    fn count(&self, dataset: &str) -> usize;
-    /// Whether the dataset has this column.
-    fn has(&self, dataset: &str, column: &str) -> bool;
-}
-
 /// What a decoder needs to know besides the bytes.
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
@@ -22,15 +14,13 @@ pub struct Context<'a> {
     pub limits: &'a Limits,
     /// Levels to which nested maps are flattened with dots.
     pub flatten_depth: usize,
-    /// Columns of the datasets written to; without it only the columns of the request itself are counted.
-    pub columns: Option<&'a dyn KnownColumns>,
 }
 
 impl<'a> Context<'a> {
     /// A context that flattens as `limits` says.
     #[must_use]
     pub fn new(now: TimeNs, limits: &'a Limits) -> Self {
-        Context { now, limits, flatten_depth: limits.flatten_depth_max, columns: None }
+        Context { now, limits, flatten_depth: limits.flatten_depth_max }
     }
 }
 

@@ -7,7 +7,6 @@ mod context;
 mod decompress;
 mod error;
 pub mod honeycomb;
-pub mod import;
 mod json;
 pub mod otlp;
 mod rows;
@@ -16,6 +15,6 @@ mod testing;
 mod text;
 mod time;
 
-pub use context::{Context, Decoded, EventStatus, KnownColumns};
+pub use context::{Context, Decoded, EventStatus};
 pub use decompress::{ContentEncoding, decompress};
 pub use error::IngestError;

@@ -16,10 +16,6 @@ pub(crate) struct Rows<'c> {
     builder: BatchBuilder,
     context: Context<'c>,
     dataset: String,
-    /// Columns that the dataset had before, and columns of this batch that it had not.
-    n_known: usize,
-    n_new: usize,
-    n_new_before: usize,
     previous: Option<ColumnId>,
     truncated: Vec<ColumnId>,
     refusal: Option<EventStatus>,
@@ -40,9 +36,6 @@ impl<'c> Rows<'c> {
             builder: BatchBuilder::new(),
             context: *context,
             dataset: dataset.to_owned(),
-            n_known: context.columns.map_or(0, |known| known.count(dataset)),
-            n_new: 0,
-            n_new_before: 0,
             previous: None,
             truncated: Vec::new(),
             refusal: None,
@@ -59,7 +52,6 @@ impl<'c> Rows<'c> {
 
     pub(crate) fn begin(&mut self) {
         self.builder.begin();
-        self.n_new_before = self.n_new;
         self.previous = None;
         self.truncated.clear();
         self.refusal = None;
@@ -67,7 +59,6 @@ impl<'c> Rows<'c> {
 
     pub(crate) fn abort(&mut self) {
         self.builder.abort();
-        self.n_new = self.n_new_before;
     }
 
     /// The event will be refused; the first reason stands.
@@ -160,12 +151,10 @@ impl<'c> Rows<'c> {
             self.refuse(400, "Event has too many columns.");
             return None;
         }
-        if !self.context.columns.is_some_and(|known| known.has(&self.dataset, name)) {
-            if self.n_known + self.n_new >= limits.dataset_columns_max {
-                self.refuse(400, "Dataset has too many columns.");
-                return None;
-            }
-            self.n_new += 1;
+        // What the dataset has already is for the store to add; here one request is kept from having more than any may.
+        if self.builder.n_columns() >= limits.dataset_columns_max {
+            self.refuse(400, "Dataset has too many columns.");
+            return None;
         }
         let column = self.builder.column(name);
         self.builder.follow(self.previous, column);

@@ -113,7 +113,7 @@ fn begin<E: Events>(
     if encoding != ContentEncoding::Identity && !lease.grow(unpacked_bytes) {
         return Err(Failure::overload("too many requests are in work; send again in a second"));
     }
-    let context = Context { now: crate::time::now(), limits, flatten_depth, columns: None };
+    let context = Context { now: crate::time::now(), limits, flatten_depth };
     let mut events = decode(&unpacked, &context)?;
     drop(unpacked);
     drop(body);

@@ -12,19 +12,16 @@ use crate::time::{self, When};
 /// Keys of a flat line that hold its time; the first one that can be read is taken.
 const TIME_KEYS: [&str; 4] = ["time", "timestamp", "Timestamp", "@timestamp"];
 
-/// Reads each line that is not blank, and tells its number (from 0) and what became of it.
-pub(crate) fn each_line(text: &str, rows: &mut Rows<'_>, mut tell: impl FnMut(usize, EventStatus)) {
+/// Reads each line that is not blank, and tells what became of it.
+pub(super) fn each_line(text: &str, rows: &mut Rows<'_>, mut tell: impl FnMut(EventStatus)) {
     let mut events = Events::new("", rows);
     let mut wrapped = true;
-    for (i, line) in text.split('\n').enumerate() {
-        if line.trim_ascii().is_empty() {
-            continue;
-        }
+    for line in text.split('\n').filter(|line| !line.trim_ascii().is_empty()) {
         let status = events.line(line, &mut wrapped).unwrap_or_else(|e| {
             events.rows.abort();
             refused(400, format!("Line is malformed and cannot be read. {} at byte {}", e.what, e.at))
         });
-        tell(i, status);
+        tell(status);
     }
 }
 

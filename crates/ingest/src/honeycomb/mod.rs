@@ -15,8 +15,6 @@ use crate::time::{self, When};
 use crate::{Context, Decoded, EventStatus, IngestError};
 use model::TimeNs;
 
-pub(crate) use lines::each_line;
-
 /// How a body is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -126,7 +124,7 @@ pub fn batch(body: &[u8], format: Format, dataset: &str, context: &Context<'_>) 
         Format::Msgpack => msgpack::batch(body, &mut rows),
         Format::Ndjson if !body.trim_ascii_start().starts_with(b"[") => {
             let mut statuses = Vec::new();
-            each_line(&text_of(body), &mut rows, |_, status| statuses.push(status));
+            lines::each_line(&text_of(body), &mut rows, |status| statuses.push(status));
             Ok(statuses)
         }
         Format::Json | Format::Ndjson => json::batch(&text_of(body), &mut rows),

@@ -113,27 +113,13 @@ fn one_bad_event_leaves_its_neighbours() {
     assert_eq!(data, [json!({"a": 1}), json!({"a": 2, "long": "éééééé", "meta.truncated_fields": "[\"long\"]"})]);
 }
 
-#[derive(Debug)]
-struct Known;
-
-impl crate::KnownColumns for Known {
-    fn count(&self, dataset: &str) -> usize {
-        assert_eq!(dataset, "ds");
-        39
-    }
-    fn has(&self, _: &str, column: &str) -> bool {
-        column.starts_with("old")
-    }
-}
-
 #[test]
-fn a_full_dataset_takes_known_columns_only() {
-    let limits = limits();
-    let context = Context { columns: Some(&Known), ..Context::new(NOW, &limits) };
-    let body = br#"[{"data":{"new1":1,"new2":2}},{"data":{"old1":1,"new3":1}},{"data":{"old2":2,"new3":3}},{"data":{"new4":4}}]"#;
-    let decoded = batch(body, Format::Json, "ds", &context).unwrap();
+fn a_batch_has_no_more_columns_than_a_dataset_may() {
+    let limits = Limits { dataset_columns_max: 3, ..Limits::default() };
+    let body = br#"[{"data":{"a":1,"b":2}},{"data":{"b":1,"c":1,"d":1}},{"data":{"e":2,"a":3}},{"data":{"f":4}}]"#;
+    let decoded = batch(body, Format::Json, "ds", &Context::new(NOW, &limits)).unwrap();
     let full = refused(400, "Dataset has too many columns.");
-    assert_eq!(decoded.statuses, [full.clone(), EventStatus::Accepted, EventStatus::Accepted, full]);
+    assert_eq!(decoded.statuses, [EventStatus::Accepted, full.clone(), EventStatus::Accepted, full]);
 }
 
 #[test]
@@ -233,16 +219,6 @@ fn lines_are_wrapped_or_flat() {
         (7, "400 Line is malformed and cannot be read. expected an object at byte 0"),
         (8, "400 Event \"data\" should not be empty."),
     ]);
-}
-
-#[test]
-fn imports_tell_line_numbers() {
-    let limits = Limits::default();
-    let chunk = b"{\"a\":1}\n\noops\n{\"a\":2}\n{\"a\":";
-    let n = crate::import::whole_lines(chunk);
-    assert_eq!(n, chunk.len() - 5);
-    let imported = crate::import::ndjson(&chunk[..n], 10, "ds", &Context::new(NOW, &limits));
-    assert_eq!((imported.batch.n_rows, imported.lines, imported.errors.len(), imported.errors[0].line), (2, 4, 1, 12));
 }
 
 #[test]

@@ -4,7 +4,7 @@
 
 use crate::proto::{attr, bytes, double, fixed, int, msg, text};
 use crate::rows::rows;
-use ingest::{ContentEncoding, Context, decompress, honeycomb, import, otlp};
+use ingest::{ContentEncoding, Context, decompress, honeycomb, otlp};
 use model::Limits;
 
 /// SplitMix64.
@@ -86,7 +86,6 @@ fn feed(body: &[u8]) {
             assert_eq!(rows(&decoded.writes[0].1).len(), 1);
         }
     }
-    rows(&import::ndjson(body, 1, "ds", &context).batch);
     for signal in [otlp::Signal::Traces, otlp::Signal::Logs, otlp::Signal::Metrics] {
         for encoding in [otlp::Encoding::Protobuf, otlp::Encoding::Json] {
             if let Ok(decoded) = otlp::decode(signal, body, encoding, otlp::Routing::default(), &context) {
