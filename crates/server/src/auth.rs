@@ -101,13 +101,8 @@ pub fn create_key(store: &Store, name: &str, scopes: &[Scope], now: TimeNs) -> R
     getrandom::fill(&mut id_random).map_err(|e| KeyError::Random(e.to_string()))?;
     let id = letters(&id_random);
     let secret = format!("{PREFIX}_{id}_{}", letters(&random));
-    let key = Key {
-        id,
-        name: name.to_owned(),
-        scopes: scopes.to_vec(),
-        created_at: rfc3339(now),
-        hash: hex(&Sha256::digest(secret.as_bytes())),
-    };
+    let key =
+        Key { id, name: name.to_owned(), scopes: scopes.to_vec(), created_at: rfc3339(now), hash: hex(&Sha256::digest(secret.as_bytes())) };
     store.put_document(KIND, "", &key.id, &key.document())?;
     Ok((key, secret))
 }

@@ -27,8 +27,7 @@ fn too_large(limit: usize) -> Failure {
 
 /// Reads a body of at most `limit` bytes; the lease pays for them.
 pub(crate) async fn read(app: &App, parts: &Parts, mut body: Body, limit: usize) -> Result<(Bytes, Lease), Failure> {
-    let announced: Option<usize> =
-        parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let announced: Option<usize> = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     let mut lease = app.budget.lease();
     if let Some(n) = announced {
         if n > limit {

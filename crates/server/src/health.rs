@@ -16,11 +16,12 @@ const OPEN: Family = Family { form: Form::Native, scope: None, cors: false, open
 const TEXT: &str = "text/plain; charset=utf-8";
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    routes
-        .add(OPEN, Method::GET, "/", root)
-        .add(OPEN, Method::GET, "/healthz", healthz)
-        .add(OPEN, Method::GET, "/readyz", readyz)
-        .add(OPEN, Method::GET, "/metrics", page)
+    routes.add(OPEN, Method::GET, "/", root).add(OPEN, Method::GET, "/healthz", healthz).add(OPEN, Method::GET, "/readyz", readyz).add(
+        OPEN,
+        Method::GET,
+        "/metrics",
+        page,
+    )
 }
 
 async fn root(_call: Call, _body: Body) -> Answer {

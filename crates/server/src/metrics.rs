@@ -94,9 +94,7 @@ impl Page {
 pub(crate) fn page(app: &App) -> String {
     let m = &app.metrics;
     let mut p = Page(String::with_capacity(8 << 10));
-    let of = |pick: fn(&WayCounters) -> &AtomicU64| {
-        WAYS.map(|(name, way)| (name, pick(&m.ways[way as usize]).load(Ordering::Relaxed)))
-    };
+    let of = |pick: fn(&WayCounters) -> &AtomicU64| WAYS.map(|(name, way)| (name, pick(&m.ways[way as usize]).load(Ordering::Relaxed)));
     p.labelled("wideye_ingest_requests_total", "Requests that brought events.", "way", of(|w| &w.requests));
     p.labelled("wideye_ingest_events_total", "Events stored.", "way", of(|w| &w.events));
     p.labelled("wideye_ingest_rejected_events_total", "Events refused for themselves.", "way", of(|w| &w.rejected));

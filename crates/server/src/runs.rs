@@ -5,13 +5,13 @@
 use crate::error::Failure;
 use crate::ids;
 use parking_lot::Mutex;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-type Cancels = Arc<Mutex<HashMap<String, Arc<AtomicBool>>>>;
+type Cancels = Arc<Mutex<BTreeMap<String, Arc<AtomicBool>>>>;
 
 /// All runs.
 #[derive(Debug)]

@@ -172,7 +172,13 @@ async fn listen(address: &str) -> Result<TcpListener, ServerError> {
     TcpListener::bind(address).await.map_err(|source| ServerError::Listen { address, source })
 }
 
-async fn accept(listener: TcpListener, service: axum::Router, app: Arc<App>, graceful: Arc<GracefulShutdown>, mut stopped: watch::Receiver<()>) {
+async fn accept(
+    listener: TcpListener,
+    service: axum::Router,
+    app: Arc<App>,
+    graceful: Arc<GracefulShutdown>,
+    mut stopped: watch::Receiver<()>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,

@@ -34,8 +34,7 @@ pub fn rfc3339(t: TimeNs) -> String {
     let second = t.div_euclid(NS_PER_SECOND);
     let (year, month, day) = civil(second.div_euclid(86_400));
     let of_day = second.rem_euclid(86_400);
-    let mut text =
-        format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60);
+    let mut text = format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}", of_day / 3_600, of_day / 60 % 60, of_day % 60);
     let fraction = t.rem_euclid(NS_PER_SECOND);
     if fraction > 0 {
         text.push_str(format!(".{fraction:09}").trim_end_matches('0'));

@@ -13,10 +13,23 @@ use utoipa::OpenApi;
 #[openapi(
     info(title = "wideye", description = "Ask anything of wide events. Keys go into X-Honeycomb-Team or Authorization: Bearer."),
     paths(
-        query::query, query::cancel, traces::trace,
-        datasets::list, datasets::create, datasets::get, datasets::update, datasets::delete, datasets::columns, datasets::values,
-        markers::list, markers::create, markers::update, markers::delete,
-        keys::list, keys::create, keys::delete,
+        query::query,
+        query::cancel,
+        traces::trace,
+        datasets::list,
+        datasets::create,
+        datasets::get,
+        datasets::update,
+        datasets::delete,
+        datasets::columns,
+        datasets::values,
+        markers::list,
+        markers::create,
+        markers::update,
+        markers::delete,
+        keys::list,
+        keys::create,
+        keys::delete,
     )
 )]
 struct Document;

@@ -101,5 +101,9 @@ pub(crate) fn note_meta(record: &crate::telemetry::Record, meta: &engine::Meta) 
 )]
 pub(crate) async fn cancel(call: Call, _body: Body) -> Answer {
     let id = call.param("run");
-    if call.app.runs.cancel(id) { Ok(empty(StatusCode::NO_CONTENT)) } else { Err(Failure::not_found(format!("no such run, or it has ended, id='{id}'"))) }
+    if call.app.runs.cancel(id) {
+        Ok(empty(StatusCode::NO_CONTENT))
+    } else {
+        Err(Failure::not_found(format!("no such run, or it has ended, id='{id}'")))
+    }
 }

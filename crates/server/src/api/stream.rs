@@ -67,7 +67,13 @@ pub(crate) fn answer(call: &Call, run: RunHandle, request: QueryRequest) -> Resp
     response
 }
 
-async fn drive(app: &Arc<App>, run: &RunHandle, request: QueryRequest, sender: &Sender<Bytes>, record: Arc<crate::telemetry::Record>) -> Result<(), Failure> {
+async fn drive(
+    app: &Arc<App>,
+    run: &RunHandle,
+    request: QueryRequest,
+    sender: &Sender<Bytes>,
+    record: Arc<crate::telemetry::Record>,
+) -> Result<(), Failure> {
     let plan = line(&json!({ "type": "plan", "run": run.id, "dataset": request.dataset }))?;
     if sender.send(plan).await.is_err() {
         return Ok(());

@@ -41,7 +41,6 @@ fn type_of(column: &ColumnInfo) -> &'static str {
     })
 }
 
-
 /// All columns of a dataset: those with events and those that were only described.
 fn all(app: &App, dataset: &str) -> Result<BTreeMap<String, Json>, Failure> {
     let home = home(app, dataset)?;

@@ -68,7 +68,8 @@ fn check(description: Option<&str>, depth: Option<u32>) -> Result<(), Failure> {
 
 pub(crate) async fn list(call: Call, _body: Body) -> Answer {
     let app = call.app.clone();
-    let all = call.app.blocking(move || app.store.datasets().iter().map(|d| dataset_json(&app, d)).collect::<Result<Vec<_>, _>>()).await??;
+    let all =
+        call.app.blocking(move || app.store.datasets().iter().map(|d| dataset_json(&app, d)).collect::<Result<Vec<_>, _>>()).await??;
     json(StatusCode::OK, &all)
 }
 
@@ -132,7 +133,10 @@ impl App {
     pub(crate) fn delete_dataset(&self, name: &str) -> Result<(), Failure> {
         let dataset = find(self, name)?;
         if is_protected(self, &dataset.slug)? {
-            return Err(Failure::new(ErrorKind::Conflict, "the dataset is protected from deletion; set settings.delete_protected to false first"));
+            return Err(Failure::new(
+                ErrorKind::Conflict,
+                "the dataset is protected from deletion; set settings.delete_protected to false first",
+            ));
         }
         self.store.delete_dataset(&dataset.slug)?;
         self.depths.forget(&dataset);

@@ -40,13 +40,23 @@ pub(crate) struct Kind {
 
 pub(crate) static MARKER: Kind = Kind {
     name: "marker",
-    fields: &[("start_time", Holds::Time), ("end_time", Holds::Time), ("message", Holds::Text(4_096)), ("type", Holds::Text(255)), ("url", Holds::Text(4_096))],
+    fields: &[
+        ("start_time", Holds::Time),
+        ("end_time", Holds::Time),
+        ("message", Holds::Text(4_096)),
+        ("type", Holds::Text(255)),
+        ("url", Holds::Text(4_096)),
+    ],
     required: &[],
     fixed: &[],
 };
 
-pub(crate) static MARKER_SETTING: Kind =
-    Kind { name: "marker_setting", fields: &[("type", Holds::Text(255)), ("color", Holds::Colour)], required: &["type", "color"], fixed: &[] };
+pub(crate) static MARKER_SETTING: Kind = Kind {
+    name: "marker_setting",
+    fields: &[("type", Holds::Text(255)), ("color", Holds::Colour)],
+    required: &["type", "color"],
+    fixed: &[],
+};
 
 pub(crate) static ANNOTATION: Kind = Kind {
     name: "query_annotation",
@@ -66,7 +76,9 @@ fn check(kind: &Kind, name: &str, value: &Json) -> Result<(), Failure> {
         _ if value.is_null() => !kind.required.contains(&name),
         Holds::Text(max) => value.as_str().is_some_and(|t| t.chars().count() <= *max && (!t.is_empty() || !kind.required.contains(&name))),
         Holds::Time => value.as_i64().is_some(),
-        Holds::Colour => value.as_str().is_some_and(|c| c.len() == 7 && c.starts_with('#') && c[1..].bytes().all(|b| b.is_ascii_hexdigit())),
+        Holds::Colour => {
+            value.as_str().is_some_and(|c| c.len() == 7 && c.starts_with('#') && c[1..].bytes().all(|b| b.is_ascii_hexdigit()))
+        }
     };
     if fits {
         return Ok(());

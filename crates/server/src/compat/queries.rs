@@ -33,7 +33,9 @@ fn query_json(id: &str, sent: &Map<String, Json>) -> Json {
     let mut all = sent.clone();
     all.insert("id".into(), id.into());
     all.entry("granularity").or_insert_with(|| 0.into());
-    if !sent.contains_key("time_range") && !(sent.contains_key("start_time") && sent.contains_key("end_time")) {
+    let has = |name| sent.contains_key(name);
+    let bounded = has("time_range") || (has("start_time") && has("end_time"));
+    if !bounded {
         all.insert("time_range".into(), 7200.into());
     }
     Json::Object(all)

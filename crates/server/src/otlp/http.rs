@@ -15,8 +15,11 @@ use ingest::otlp::{Encoding, Signal, response};
 const FAMILY: Family = Family { form: Form::Otlp, scope: Some(Scope::Ingest), cors: true, open: false };
 
 pub(crate) fn routes(mut routes: Routes) -> Routes {
-    const PATHS: [(&str, &str, Signal); 3] =
-        [("/v1/traces", "/v1/traces/", Signal::Traces), ("/v1/logs", "/v1/logs/", Signal::Logs), ("/v1/metrics", "/v1/metrics/", Signal::Metrics)];
+    const PATHS: [(&str, &str, Signal); 3] = [
+        ("/v1/traces", "/v1/traces/", Signal::Traces),
+        ("/v1/logs", "/v1/logs/", Signal::Logs),
+        ("/v1/metrics", "/v1/metrics/", Signal::Metrics),
+    ];
     for (path, with_slash, signal) in PATHS {
         for pattern in [path, with_slash] {
             routes = routes.add(FAMILY, Method::POST, pattern, move |call, body| post(signal, call, body));

@@ -11,10 +11,17 @@ fn pair(name: &str, value: &str) -> (String, String) {
 
 #[test]
 fn flags_win_over_environment_over_file_over_default() {
-    let file = "listen = \"a:1\"\nthreads = 3\nself_telemetry = false\n[limits]\nrequest_bytes_max = \"1MiB\"\nquestion_seconds_max = 2.5\n";
+    let file =
+        "listen = \"a:1\"\nthreads = 3\nself_telemetry = false\n[limits]\nrequest_bytes_max = \"1MiB\"\nquestion_seconds_max = 2.5\n";
     let (s, unknown) = Settings::load(
         &[pair("listen", "c:3"), pair("limits.in-values-max", "7")],
-        [pair("WIDEYE_LISTEN", "b:2"), pair("WIDEYE_THREADS", "5"), pair("WIDEYE_LIMITS_BUCKETS_MAX", "9"), pair("WIDEYE_TYPO", "1"), pair("PATH", "x")],
+        [
+            pair("WIDEYE_LISTEN", "b:2"),
+            pair("WIDEYE_THREADS", "5"),
+            pair("WIDEYE_LIMITS_BUCKETS_MAX", "9"),
+            pair("WIDEYE_TYPO", "1"),
+            pair("PATH", "x"),
+        ],
         Some((Path::new("w.toml"), file)),
     )
     .unwrap();

@@ -30,8 +30,7 @@ pub(super) fn parse_seconds(text: &str) -> Result<f64, String> {
 
 fn scaled(text: &str, units: &[(&str, f64)]) -> Option<f64> {
     let text = text.trim();
-    let (number, factor) =
-        units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor))).unwrap_or((text, 1.0));
+    let (number, factor) = units.iter().find_map(|(unit, factor)| Some((text.strip_suffix(unit)?, *factor))).unwrap_or((text, 1.0));
     let n: f64 = number.trim().replace('_', "").parse().ok()?;
     (n.is_finite() && n >= 0.0).then_some(n * factor)
 }

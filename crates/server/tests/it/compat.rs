@@ -7,7 +7,19 @@ use serde_json::{Value as Json, json};
 async fn auth_without_a_key() {
     let s = TestServer::start().await;
     let body = s.get("/1/auth").await.expect(200).json();
-    for flag in ["events", "markers", "triggers", "boards", "queries", "columns", "slos", "recipients", "privateBoards", "createDatasets", "create_datasets"] {
+    for flag in [
+        "events",
+        "markers",
+        "triggers",
+        "boards",
+        "queries",
+        "columns",
+        "slos",
+        "recipients",
+        "privateBoards",
+        "createDatasets",
+        "create_datasets",
+    ] {
         assert_eq!(body["api_key_access"][flag], true, "{flag}");
     }
     assert!(body["id"].is_string() && body["team"]["slug"].is_string());
@@ -34,7 +46,9 @@ async fn datasets() {
     let problem = gone.json();
     assert!(problem["error"].is_string() && problem["title"].is_string() && problem["type"].as_str().unwrap().ends_with("/not-found"));
     assert_eq!(problem["status"], 404);
-    for bad in [json!({}), json!({ "name": "" }), json!({ "name": "x".repeat(256) }), json!({ "name": "a", "expand_json_depth": 11 }), json!([])] {
+    for bad in
+        [json!({}), json!({ "name": "" }), json!({ "name": "x".repeat(256) }), json!({ "name": "a", "expand_json_depth": 11 }), json!([])]
+    {
         let reply = s.post("/1/datasets", &bad).await;
         assert!((400..500).contains(&reply.status) && !reply.error().is_empty(), "{bad}");
     }
@@ -172,7 +186,11 @@ async fn markers_and_their_colours() {
     let s = filled().await;
     for dataset in ["ds", "__all__"] {
         let path = format!("/1/markers/{dataset}");
-        let made = s.post(&path, &json!({ "message": "deploy #1", "type": "deploy", "url": "http://x", "color": "ignored" })).await.expect(201).json();
+        let made = s
+            .post(&path, &json!({ "message": "deploy #1", "type": "deploy", "url": "http://x", "color": "ignored" }))
+            .await
+            .expect(201)
+            .json();
         assert!(made["start_time"].as_i64().is_some_and(|t| t > T0 - 86_400 * 3650) && made["created_at"].is_string());
         let settings = format!("/1/marker_settings/{dataset}");
         let setting = s.post(&settings, &json!({ "type": "deploy", "color": "#7b1fa2" })).await.expect(201).json();
@@ -215,7 +233,15 @@ async fn annotations_name_queries() {
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_bodies_are_refused_with_an_error() {
     let s = filled().await;
-    for path in ["/1/queries/ds", "/1/query_results/ds", "/1/markers/ds", "/1/marker_settings/ds", "/1/query_annotations/ds", "/1/datasets", "/1/columns/ds"] {
+    for path in [
+        "/1/queries/ds",
+        "/1/query_results/ds",
+        "/1/markers/ds",
+        "/1/marker_settings/ds",
+        "/1/query_annotations/ds",
+        "/1/datasets",
+        "/1/columns/ds",
+    ] {
         for body in ["{", "[]", "", "5"] {
             let reply = s.send("POST", path, &[], body).await;
             assert!((400..500).contains(&reply.status) && !reply.error().is_empty(), "{path} {body}: {}", reply.text());

@@ -44,9 +44,12 @@ fn status(reply: &Reply) -> String {
 async fn spans_packed_in_every_way() {
     let s = TestServer::start().await;
     let message = trace_request("shop", "GET /");
-    for (encoding, body) in
-        [("identity", frame(0, &message)), ("gzip", frame(1, &gzip(&message))), ("zstd", frame(1, &zstd(&message))), ("gzip", frame(0, &message))]
-    {
+    for (encoding, body) in [
+        ("identity", frame(0, &message)),
+        ("gzip", frame(1, &gzip(&message))),
+        ("zstd", frame(1, &zstd(&message))),
+        ("gzip", frame(0, &message)),
+    ] {
         let reply = call(s.grpc, TRACES, &[("grpc-encoding", encoding)], body).await;
         assert_eq!((reply.status, status(&reply).as_str()), (200, "0"), "{:?}", reply.headers);
         assert_eq!(reply.header("content-type"), "application/grpc");

@@ -52,7 +52,8 @@ async fn each_scope_opens_its_own_doors() {
                 assert!(allowed || (reply.status == 401 && !reply.error().is_empty()));
             }
         }
-        for headers in [&[("content-type", "application/json")][..], &[("x-honeycomb-team", "wrong"), ("content-type", "application/json")]] {
+        for headers in [&[("content-type", "application/json")][..], &[("x-honeycomb-team", "wrong"), ("content-type", "application/json")]]
+        {
             let reply = s.send(method, path, headers, body).await.expect(401);
             let error = reply.error();
             assert!(error.contains("unknown API key") || error.contains("x-honeycomb-team"), "{error}");

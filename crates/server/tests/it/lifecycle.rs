@@ -15,7 +15,9 @@ async fn health_metrics_and_what_is_not_there() {
     s.get("/readyz").await.expect(200);
     assert!(s.get("/").await.expect(200).text().contains("wideye"));
     let metrics = s.get("/metrics").await.expect(200).text();
-    for expected in ["wideye_ingest_events_total{way=\"honeycomb\"} 2", "wideye_store_append_rows_total 2", "process_resident_memory_bytes "] {
+    for expected in
+        ["wideye_ingest_events_total{way=\"honeycomb\"} 2", "wideye_store_append_rows_total 2", "process_resident_memory_bytes "]
+    {
         assert!(metrics.contains(expected), "{expected} in {metrics}");
     }
     for line in metrics.lines().filter(|l| !l.starts_with('#')) {
@@ -114,7 +116,10 @@ async fn the_server_tells_of_its_requests() {
     let batches = find("POST /1/batch/{*dataset}");
     assert_eq!(batches.len(), 1, "{events:?}");
     let data = &batches[0]["data"];
-    assert_eq!((&data["wideye.ingest.events"], &data["http.response.status_code"], &data["wideye.dataset"]), (&json!(2), &json!(200), &json!("ds")));
+    assert_eq!(
+        (&data["wideye.ingest.events"], &data["http.response.status_code"], &data["wideye.dataset"]),
+        (&json!(2), &json!(200), &json!("ds"))
+    );
     assert!(data["duration_ms"].is_number() && data["trace.trace_id"].as_str().is_some_and(|t| t.len() == 32));
     let asked = &find("POST /api/v1/query")[0]["data"];
     assert_eq!((&asked["error"], &asked["http.response.status_code"]), (&json!(true), &json!(400)));

@@ -1,5 +1,7 @@
 //! The real server, in this process, on free ports: every route over HTTP and gRPC.
 
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail by panicking, too")]
+
 mod compat;
 mod grpc;
 mod ingest;

@@ -41,7 +41,15 @@ async fn datasets_are_made_changed_and_deleted() {
 #[tokio::test(flavor = "multi_thread")]
 async fn columns_tell_their_types() {
     let s = TestServer::start().await;
-    s.store("ds", &[json!({ "i": 1, "mixed": 5, "id": "0123456789abcdef" }), json!({ "i": 2, "mixed": "five" }), json!({ "mixed": "six", "f": 0.5, "b": true })]).await;
+    s.store(
+        "ds",
+        &[
+            json!({ "i": 1, "mixed": 5, "id": "0123456789abcdef" }),
+            json!({ "i": 2, "mixed": "five" }),
+            json!({ "mixed": "six", "f": 0.5, "b": true }),
+        ],
+    )
+    .await;
     let columns = s.get("/api/v1/datasets/ds/columns").await.expect(200).json();
     let of = |name: &str| columns.as_array().unwrap().iter().find(|c| c["name"] == name).unwrap().clone();
     assert_eq!(columns.as_array().unwrap().len(), 5);
@@ -58,8 +66,10 @@ async fn columns_tell_their_types() {
 async fn values_complete_what_is_typed() {
     let s = TestServer::start().await;
     let recent = now() / 1_000_000_000 - 10;
-    let events: Vec<Json> =
-        ["/cart", "/cart", "/cart/add", "/checkout", "Grüße"].iter().map(|r| json!({ "time": recent, "data": { "route": r, "n": 5 } })).collect();
+    let events: Vec<Json> = ["/cart", "/cart", "/cart/add", "/checkout", "Grüße"]
+        .iter()
+        .map(|r| json!({ "time": recent, "data": { "route": r, "n": 5 } }))
+        .collect();
     s.post("/1/batch/ds", &events.into()).await.expect(200);
     let values = |query: &'static str| {
         let s = &s;
@@ -71,7 +81,9 @@ async fn values_complete_what_is_typed() {
     assert_eq!(values("column=route&prefix=Gr%C3%BC").await, json!([{ "value": "Grüße", "count": 1 }]));
     assert_eq!(values("column=n").await, json!([{ "value": 5, "count": 5 }]));
     assert_eq!(values("column=route&start_time=0&end_time=100").await, json!([]));
-    for (path, status) in [("ds/values", 400), ("ds/values?column=nope", 400), ("ds/values?column=route&limit=x", 400), ("none/values?column=a", 404)] {
+    for (path, status) in
+        [("ds/values", 400), ("ds/values?column=nope", 400), ("ds/values?column=route&limit=x", 400), ("none/values?column=a", 404)]
+    {
         s.get(&format!("/api/v1/datasets/{path}")).await.expect(status);
     }
     s.stop().await;
@@ -85,7 +97,9 @@ async fn a_trace_is_its_events_in_order() {
     let event = |i: i64| json!({ "time": T0 + i, "data": { "trace.trace_id": id, "name": format!("span {i}") } });
     s.post("/1/batch/a", &json!([event(3), event(1)])).await.expect(200);
     s.post("/1/batch/b", &json!([event(2), event(0), { "time": T0, "data": { "trace.trace_id": "other" } }])).await.expect(200);
-    let names = |body: &Json| -> Vec<String> { body["events"].as_array().unwrap().iter().map(|e| e["data"]["name"].as_str().unwrap().to_owned()).collect() };
+    let names = |body: &Json| -> Vec<String> {
+        body["events"].as_array().unwrap().iter().map(|e| e["data"]["name"].as_str().unwrap().to_owned()).collect()
+    };
     let trace = s.get(&format!("/api/v1/traces/{id}")).await.expect(200).json();
     assert_eq!(names(&trace), ["span 0", "span 1", "span 2", "span 3"]);
     assert_eq!((&trace["trace_id"], &trace["n_events"], &trace["truncated"]), (&json!(id), &json!(4), &json!(false)));

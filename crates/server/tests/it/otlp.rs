@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 const SIGNALS: [&str; 3] = ["traces", "logs", "metrics"];
 
 /// A field of protobuf that holds bytes.
-pub fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
     let mut out = vec![number << 3 | 2];
     let mut n = bytes.len();
     while n >= 128 {
@@ -19,7 +19,7 @@ pub fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 }
 
 /// An export request with one span `name` of service `service`.
-pub fn trace_request(service: &str, name: &str) -> Vec<u8> {
+pub(crate) fn trace_request(service: &str, name: &str) -> Vec<u8> {
     let attribute = [field(1, b"service.name"), field(2, &field(1, service.as_bytes()))].concat();
     let span = [field(1, &[7; 16]), field(2, &[8; 8]), field(5, name.as_bytes())].concat();
     let resource = field(1, &field(1, &attribute));
@@ -106,7 +106,11 @@ async fn what_is_refused_is_told_in_the_form_of_the_request() {
 async fn browsers_may_ask_and_send() {
     let s = TestServer::start().await;
     for signal in SIGNALS {
-        let asked = [("origin", "https://shop.example"), ("access-control-request-method", "POST"), ("access-control-request-headers", "content-type,x-honeycomb-team")];
+        let asked = [
+            ("origin", "https://shop.example"),
+            ("access-control-request-method", "POST"),
+            ("access-control-request-headers", "content-type,x-honeycomb-team"),
+        ];
         let reply = s.send("OPTIONS", &format!("/v1/{signal}"), &asked, "").await.expect(204);
         assert_eq!(reply.header("access-control-allow-origin"), "*");
         assert!(reply.header("access-control-allow-methods").contains("POST"));

@@ -60,7 +60,8 @@ async fn wrong_questions_say_what_is_wrong() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stream_names_its_run_and_ends_with_the_answer() {
     let s = filled().await;
-    let spec = day(&json!({ "calculations": [{ "op": "SUM", "column": "ms" }], "breakdowns": ["route"], "orders": [{ "column": "route" }] }));
+    let spec =
+        day(&json!({ "calculations": [{ "op": "SUM", "column": "ms" }], "breakdowns": ["route"], "orders": [{ "column": "route" }] }));
     let reply = s.post("/api/v1/query", &json!({ "dataset": "ds", "query": spec, "stream": true })).await.expect(200);
     assert_eq!(reply.header("content-type"), "application/x-ndjson");
     let messages: Vec<Json> = reply.text().lines().map(|l| serde_json::from_str(l).unwrap()).collect();

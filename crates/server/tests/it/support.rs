@@ -14,64 +14,64 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// 2026-09-21T00:00:00Z.
-pub const T0: i64 = 1_789_948_800;
+pub(crate) const T0: i64 = 1_789_948_800;
 
-pub struct TestServer {
-    pub http: SocketAddr,
-    pub grpc: SocketAddr,
-    pub dir: TempDir,
+pub(crate) struct TestServer {
+    pub(crate) http: SocketAddr,
+    pub(crate) grpc: SocketAddr,
+    pub(crate) dir: TempDir,
     settings: Settings,
     stop: Option<oneshot::Sender<()>>,
     running: Option<JoinHandle<Result<(), ServerError>>>,
 }
 
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub headers: HeaderMap,
-    pub body: Bytes,
-    pub trailers: HeaderMap,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
 }
 
 impl Reply {
-    pub fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         serde_json::from_slice(&self.body).unwrap_or_else(|e| panic!("{e}: {} {}", self.status, self.text()))
     }
 
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
-    pub fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |v| v.to_str().unwrap())
     }
 
     /// The text of an error in any form.
-    pub fn error(&self) -> String {
+    pub(crate) fn error(&self) -> String {
         let body = self.json();
         ["error", "message"].iter().find_map(|k| body[*k].as_str()).unwrap_or_default().to_owned()
     }
 
     #[track_caller]
-    pub fn expect(self, status: u16) -> Reply {
+    pub(crate) fn expect(self, status: u16) -> Reply {
         assert_eq!(self.status, status, "{}", self.text());
         self
     }
 }
 
 impl TestServer {
-    pub async fn start() -> TestServer {
+    pub(crate) async fn start() -> TestServer {
         TestServer::with(|_| {}).await
     }
 
-    pub async fn with(change: impl FnOnce(&mut Settings)) -> TestServer {
+    pub(crate) async fn with(change: impl FnOnce(&mut Settings)) -> TestServer {
         let dir = TempDir::new().unwrap();
         let mut settings = settings(&dir);
         change(&mut settings);
         TestServer::at(dir, settings).await
     }
 
-    pub async fn at(dir: TempDir, settings: Settings) -> TestServer {
+    pub(crate) async fn at(dir: TempDir, settings: Settings) -> TestServer {
         let server = Server::bind(settings.clone()).await.unwrap();
         let addresses = server.addresses();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -81,18 +81,18 @@ impl TestServer {
     }
 
     /// Stops, and answers what is needed to start again.
-    pub async fn stop(mut self) -> (TempDir, Settings) {
+    pub(crate) async fn stop(mut self) -> (TempDir, Settings) {
         drop(self.stop.take());
         self.running.take().unwrap().await.unwrap().unwrap();
         (self.dir, self.settings)
     }
 
-    pub async fn restart(self) -> TestServer {
+    pub(crate) async fn restart(self) -> TestServer {
         let (dir, settings) = self.stop().await;
         TestServer::at(dir, settings).await
     }
 
-    pub async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    pub(crate) async fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
         let mut all = HeaderMap::new();
         all.insert("host", HeaderValue::from_static("localhost"));
         for (name, value) in headers {
@@ -101,41 +101,41 @@ impl TestServer {
         send(self.http, method, path, all, body.into()).await
     }
 
-    pub async fn get(&self, path: &str) -> Reply {
+    pub(crate) async fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], "").await
     }
 
-    pub async fn delete(&self, path: &str) -> Reply {
+    pub(crate) async fn delete(&self, path: &str) -> Reply {
         self.send("DELETE", path, &[], "").await
     }
 
-    pub async fn post(&self, path: &str, body: &Json) -> Reply {
+    pub(crate) async fn post(&self, path: &str, body: &Json) -> Reply {
         self.json("POST", path, body).await
     }
 
-    pub async fn json(&self, method: &str, path: &str, body: &Json) -> Reply {
+    pub(crate) async fn json(&self, method: &str, path: &str, body: &Json) -> Reply {
         self.send(method, path, &[("content-type", "application/json")], body.to_string()).await
     }
 
     /// Stores rows at T0, T0+1, …
-    pub async fn store(&self, dataset: &str, rows: &[Json]) {
+    pub(crate) async fn store(&self, dataset: &str, rows: &[Json]) {
         let events: Vec<Json> = rows.iter().zip(T0..).map(|(row, t)| json!({ "time": t, "data": row })).collect();
         let reply = self.post(&format!("/1/batch/{dataset}"), &events.into()).await.expect(200).json();
         assert!(reply.as_array().unwrap().iter().all(|s| s["status"] == 202), "{reply}");
     }
 
-    pub async fn ask(&self, dataset: &str, spec: &Json) -> Reply {
+    pub(crate) async fn ask(&self, dataset: &str, spec: &Json) -> Reply {
         self.post("/api/v1/query", &json!({ "dataset": dataset, "query": day(spec) })).await
     }
 
     /// The rows of an answer.
-    pub async fn rows(&self, dataset: &str, spec: &Json) -> Vec<Json> {
+    pub(crate) async fn rows(&self, dataset: &str, spec: &Json) -> Vec<Json> {
         let answer = self.ask(dataset, spec).await.expect(200).json();
         answer["results"].as_array().unwrap().iter().map(|r| r["data"].clone()).collect()
     }
 
     /// The events of a dataset at any time.
-    pub async fn events(&self, dataset: &str) -> Vec<Json> {
+    pub(crate) async fn events(&self, dataset: &str) -> Vec<Json> {
         let spec = json!({ "calculations": [], "start_time": 0, "end_time": 4_000_000_000u64, "limit": 10_000 });
         let answer = self.ask(dataset, &spec).await.expect(200).json();
         let mut events = answer["results"].as_array().unwrap().clone();
@@ -143,14 +143,14 @@ impl TestServer {
         events
     }
 
-    pub async fn count(&self, dataset: &str) -> i64 {
+    pub(crate) async fn count(&self, dataset: &str) -> i64 {
         let spec = json!({ "start_time": 0, "end_time": 4_000_000_000u64, "usage_mode": true });
         self.rows(dataset, &spec).await.first().map_or(0, |r| r["COUNT"].as_i64().unwrap())
     }
 }
 
 /// Free ports, quiet, in a directory of the test's own.
-pub fn settings(dir: &TempDir) -> Settings {
+pub(crate) fn settings(dir: &TempDir) -> Settings {
     Settings {
         listen: "127.0.0.1:0".into(),
         otlp_grpc_listen: "127.0.0.1:0".into(),
@@ -161,7 +161,7 @@ pub fn settings(dir: &TempDir) -> Settings {
 }
 
 /// A question about the day of T0 unless it says otherwise.
-pub fn day(spec: &Json) -> Json {
+pub(crate) fn day(spec: &Json) -> Json {
     let mut spec = spec.clone();
     if spec.get("start_time").is_none() && spec.get("time_range").is_none() {
         spec["start_time"] = (T0 - 3_600).into();
@@ -170,7 +170,7 @@ pub fn day(spec: &Json) -> Json {
     spec
 }
 
-pub async fn send(address: SocketAddr, method: &str, path: &str, headers: HeaderMap, body: Bytes) -> Reply {
+pub(crate) async fn send(address: SocketAddr, method: &str, path: &str, headers: HeaderMap, body: Bytes) -> Reply {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
@@ -179,20 +179,20 @@ pub async fn send(address: SocketAddr, method: &str, path: &str, headers: Header
     collect(sender.send_request(request).await.unwrap()).await
 }
 
-pub async fn collect(response: hyper::Response<hyper::body::Incoming>) -> Reply {
+pub(crate) async fn collect(response: hyper::Response<hyper::body::Incoming>) -> Reply {
     let (parts, body) = response.into_parts();
     let collected = body.collect().await.unwrap();
     let trailers = collected.trailers().cloned().unwrap_or_default();
     Reply { status: StatusCode::as_u16(&parts.status), headers: parts.headers, body: collected.to_bytes(), trailers }
 }
 
-pub fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     use std::io::Write as _;
     let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     packer.write_all(bytes).unwrap();
     packer.finish().unwrap()
 }
 
-pub fn zstd(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn zstd(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 1).unwrap()
 }
