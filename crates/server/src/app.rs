@@ -25,6 +25,8 @@ use tokio::sync::Semaphore;
 
 /// A request that waits longer than this for a thread is told to come back.
 const QUEUE_SECONDS_MAX: u64 = 8;
+/// Bytes of questions and documents that may be in work at once.
+const SMALL_BYTES_MAX: usize = 64 << 20;
 
 /// The server's inside.
 #[derive(Debug)]
@@ -33,7 +35,10 @@ pub(crate) struct App {
     pub(crate) store: Store,
     pub(crate) caches: Caches,
     pub(crate) door: Door,
+    /// Of requests that bring events.
     pub(crate) budget: Arc<Budget>,
+    /// Of all others.
+    pub(crate) small_budget: Arc<Budget>,
     pub(crate) metrics: Metrics,
     pub(crate) telemetry: Option<Telemetry>,
     pub(crate) runs: Runs,
@@ -56,6 +61,7 @@ impl App {
         let door = Door::load(&store, open_door).map_err(|e| ServerError::Keys { data_dir: data_dir.clone(), source: e })?;
         Ok(Arc::new(App {
             budget: Budget::new(settings.ingest_bytes_max),
+            small_budget: Budget::new(SMALL_BYTES_MAX),
             metrics: Metrics::default(),
             telemetry: settings.self_telemetry.then(Telemetry::new),
             runs: Runs::new(settings.limits.questions_concurrent_max, settings.limits.question_seconds_max),

@@ -74,7 +74,8 @@ pub(crate) async fn ask<T: Send + 'static>(
                 max_rows: question.max_rows,
                 series: question.series,
                 totals: question.totals,
-                threads: on_thread.settings.threads(),
+                // Many questions at once share the cores instead of fighting for them.
+                threads: (on_thread.settings.threads() / on_thread.runs.running().max(1)).max(1),
                 memory_bytes_max: limits.question_memory_bytes_max,
                 on_progress: question.on_progress,
                 on_partial: question.on_partial,

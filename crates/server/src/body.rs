@@ -3,7 +3,7 @@
 //! Owns: limits and patience while reading. Never does: decode events.
 
 use crate::app::App;
-use crate::budget::Lease;
+use crate::budget::{Budget, Lease};
 use crate::error::Failure;
 use axum::body::Body;
 use axum::http::request::Parts;
@@ -11,6 +11,7 @@ use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use model::ErrorKind;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A sender that says nothing for so long is gone.
@@ -25,23 +26,18 @@ fn too_large(limit: usize) -> Failure {
     )
 }
 
-/// Reads a body of at most `limit` bytes; the lease pays for them.
-pub(crate) async fn read(app: &App, parts: &Parts, mut body: Body, limit: usize) -> Result<(Bytes, Lease), Failure> {
-    let announced: Option<usize> = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
-    let mut lease = app.budget.lease();
-    if let Some(n) = announced {
-        if n > limit {
-            // One who asks first is told before sending.
-            if !parts.headers.contains_key(header::EXPECT) {
-                discard(body, limit.saturating_mul(DISCARD_FACTOR)).await;
-            }
-            return Err(too_large(limit));
+/// Reads a body of at most `limit` bytes; the lease pays for what has come so far, so that a sender that stalls holds little.
+pub(crate) async fn read(budget: &Arc<Budget>, parts: &Parts, mut body: Body, limit: usize) -> Result<(Bytes, Lease), Failure> {
+    let announced: Option<usize> =
+        parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    if announced.is_some_and(|n| n > limit) {
+        // One who asks first is told before sending.
+        if !parts.headers.contains_key(header::EXPECT) {
+            discard(body, limit.saturating_mul(DISCARD_FACTOR)).await;
         }
-        if !lease.grow(n) {
-            discard(body, n).await;
-            return Err(overload());
-        }
+        return Err(too_large(limit));
     }
+    let mut lease = budget.lease();
     let mut first: Option<Bytes> = None;
     let mut whole: Vec<u8> = Vec::new();
     let mut len = 0;
@@ -51,7 +47,8 @@ pub(crate) async fn read(app: &App, parts: &Parts, mut body: Body, limit: usize)
             discard(body, limit.saturating_mul(DISCARD_FACTOR)).await;
             return Err(too_large(limit));
         }
-        if announced.is_none() && !lease.grow(chunk.len()) {
+        if !lease.grow(chunk.len()) {
+            drop((whole, lease));
             discard(body, limit).await;
             return Err(overload());
         }
@@ -112,7 +109,8 @@ async fn discard(mut body: Body, bytes_max: usize) {
 /// Reads a small body of JSON, as questions and documents are.
 pub(crate) async fn read_json<T: serde::de::DeserializeOwned>(app: &App, parts: &Parts, body: Body) -> Result<T, Failure> {
     const LIMIT: usize = 4 << 20;
-    let (bytes, _lease) = read(app, parts, body, LIMIT).await?;
+    // Questions go on while ingest has used up its budget.
+    let (bytes, _lease) = read(&app.small_budget, parts, body, LIMIT).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(Failure::invalid("the request body is empty; send JSON"));
     }

@@ -36,7 +36,7 @@ async fn batch(call: Call, body: Body) -> Answer {
     let format = Format::from_content_type(call.header("content-type"));
     let encoding = body::encoding(&call.parts.headers, "content-encoding")?;
     let depth = call.app.depths.of(&dataset);
-    let sent = body::read(&call.app, &call.parts, body, call.app.settings.limits.request_bytes_max).await?;
+    let sent = body::read(&call.app.budget, &call.parts, body, call.app.settings.limits.request_bytes_max).await?;
     let taken = take(&call.app, sent, encoding, depth, move |bytes, context| honeycomb::batch(bytes, format, &dataset, context)).await?;
     tell(&call, &taken);
     let packed = call.header("accept").is_some_and(|a| a.contains("msgpack"));
@@ -51,7 +51,7 @@ async fn event(call: Call, body: Body) -> Answer {
     let depth = call.app.depths.of(&dataset);
     let time = call.header("x-honeycomb-event-time").map(str::to_owned);
     let sample_rate = call.header("x-honeycomb-samplerate").map(str::to_owned);
-    let sent = body::read(&call.app, &call.parts, body, call.app.settings.limits.request_bytes_max).await?;
+    let sent = body::read(&call.app.budget, &call.parts, body, call.app.settings.limits.request_bytes_max).await?;
     let taken = take(&call.app, sent, encoding, depth, move |bytes, context| {
         let headers = EventHeaders { time: time.as_deref(), sample_rate: sample_rate.as_deref() };
         honeycomb::event(bytes, format, &dataset, headers, context)

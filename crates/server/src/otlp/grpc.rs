@@ -47,7 +47,7 @@ async fn unary(signal: Signal, call: Call, body: Body) -> Answer {
         return Err(Failure::unsupported("send content-type application/grpc"));
     }
     let limit = call.app.settings.limits.request_bytes_max;
-    let sent = body::read(&call.app, &call.parts, body, limit + FRAME_HEADER_BYTES).await?;
+    let sent = body::read(&call.app.budget, &call.parts, body, limit + FRAME_HEADER_BYTES).await?;
     let (message, packing) = unframe(sent, &call.parts.headers)?;
     let done = export(&call, signal, Way::OtlpGrpc, message, packing, Encoding::Protobuf).await?;
     Ok(success(&response(Encoding::Protobuf, signal, &done)))

@@ -37,7 +37,7 @@ async fn post(signal: Signal, call: Call, body: Body) -> Answer {
         return Err(Failure::unsupported(format!("unsupported content-type, valid types are: {valid}")));
     };
     let packing = body::encoding(&call.parts.headers, "content-encoding")?;
-    let sent = body::read(&call.app, &call.parts, body, call.app.settings.limits.request_bytes_max).await?;
+    let sent = body::read(&call.app.budget, &call.parts, body, call.app.settings.limits.request_bytes_max).await?;
     let done = export(&call, signal, Way::OtlpHttp, sent, packing, encoding).await?;
     let content_type = match encoding {
         Encoding::Json => "application/json",

@@ -95,7 +95,8 @@ async fn overload_is_unavailable_and_says_when_to_come_back() {
     let s = TestServer::with(|s| s.ingest_bytes_max = 1_000).await;
     use tokio::io::AsyncWriteExt as _;
     let mut holder = TcpStream::connect(s.http).await.unwrap();
-    holder.write_all(b"POST /1/batch/ds HTTP/1.1\r\nHost: localhost\r\nContent-Length: 990\r\n\r\n[").await.unwrap();
+    let head = "POST /1/batch/ds HTTP/1.1\r\nHost: localhost\r\nContent-Length: 991\r\n\r\n";
+    holder.write_all(format!("{head}{}", " ".repeat(990)).as_bytes()).await.unwrap();
     let message = trace_request("shop", "x");
     let refused = loop {
         let reply = call(s.grpc, TRACES, &[], frame(0, &message)).await;

@@ -121,10 +121,11 @@ async fn what_is_too_large_is_413_packed_or_not() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_budget_is_429_with_retry_after() {
     let s = TestServer::with(|s| s.ingest_bytes_max = 1_000).await;
-    // A body that never ends holds most of the budget.
+    // A body of which the last byte never comes holds most of the budget.
     use tokio::io::AsyncWriteExt as _;
     let mut holder = tokio::net::TcpStream::connect(s.http).await.unwrap();
-    holder.write_all(b"POST /1/batch/ds HTTP/1.1\r\nHost: localhost\r\nContent-Length: 900\r\n\r\n[").await.unwrap();
+    let head = "POST /1/batch/ds HTTP/1.1\r\nHost: localhost\r\nContent-Length: 991\r\n\r\n";
+    holder.write_all(format!("{head}{}", " ".repeat(990)).as_bytes()).await.unwrap();
     let row = json!([{ "time": T0, "data": { "text": "x".repeat(200) } }]);
     let refused = loop {
         let reply = s.post("/1/batch/ds", &row).await;

@@ -41,7 +41,10 @@ pub(super) fn serve(settings: Settings) -> Result<(), CliError> {
         .enable_all()
         .build()
         .map_err(|e| CliError::Server(format!("cannot start threads: {e}")))?;
-    runtime.block_on(server::serve(settings)).map_err(|e| CliError::Server(server::chain(&e)))
+    let done = runtime.block_on(server::serve(settings)).map_err(|e| CliError::Server(server::chain(&e)));
+    // The store is closed: whatever still computes has nobody to answer.
+    runtime.shutdown_background();
+    done
 }
 
 pub(super) fn run(config: Option<&Path>, flags: &[(String, String)]) -> Result<(), CliError> {
