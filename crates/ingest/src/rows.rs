@@ -59,6 +59,8 @@ impl<'c> Rows<'c> {
 
     pub(crate) fn abort(&mut self) {
         self.builder.abort();
+        // It may have gone with the event.
+        self.previous = None;
     }
 
     /// The event will be refused; the first reason stands.

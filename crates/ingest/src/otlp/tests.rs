@@ -422,3 +422,15 @@ fn malformed_requests_are_refused_whole() {
     assert_eq!(Encoding::from_content_type("application/json; charset=utf-8"), Some(Encoding::Json));
     assert_eq!(Encoding::from_content_type("text/plain"), None);
 }
+
+#[test]
+fn a_resource_after_a_refused_event_starts_afresh() {
+    let span = |at: u64| msg(2, &[bytes(1, TRACE), bytes(2, [1; 8]), fixed(7, at), fixed(8, at), text(9, "a", "b"), text(9, "c", "d")]);
+    let resource = [text(1, "service.name", "s"), text(1, "host.name", "h")];
+    // The first event brings its columns along when it goes.
+    let body = [request(&resource, &[], &[span(NOW as u64 * 2)]), request(&resource, &[], &[span(T)])].concat();
+    let decoded = decode_with(Signal::Traces, &body, Encoding::Protobuf, Routing::default());
+    assert_eq!((decoded.accepted, decoded.rejected), (1, 1));
+    let row = &written(&decoded)[0].1[0];
+    assert_eq!((&row["data"]["host.name"], &row["data"]["c"]), (&json!("h"), &json!("d")));
+}
