@@ -88,9 +88,7 @@ pub(crate) struct ServeArgs {
 }
 
 const SERVE_HELP: &str = "\
-Each setting can also be given as WIDEYE_<NAME> in the environment or as a key of the --config file; a flag wins over
-the environment, the environment over the file. On any address but a loopback one the server starts only if a key exists
-(`wideye keys create`).
+Each setting can also be given as WIDEYE_<NAME> in the environment or as a key of the --config file; a flag wins over the environment, the environment over the file. On any address but a loopback one the server starts only if a key exists (`wideye keys create`).
 
 Examples:
   wideye serve
@@ -108,7 +106,7 @@ pub(crate) struct QueryArgs {
     #[arg(short, long = "calculate", value_name = "CALCULATIONS")]
     pub(crate) calculate: Option<String>,
     /// Conditions: 'http.status_code >= 500 and name exists'
-    #[arg(short, long = "where", value_name = "CONDITIONS")]
+    #[arg(short = 'w', long = "where", value_name = "CONDITIONS")]
     pub(crate) conditions: Option<String>,
     /// Columns to group by
     #[arg(short, long, value_name = "COLUMNS")]
@@ -173,16 +171,19 @@ const QUERY_HELP: &str = r#"The text form:
               | "every" duration                                      length of a bucket
               | "compare" duration                                    also so much earlier
               | "unweighted"                                          ignore sample rates
-  condition   = column ( sign value | [ "not" ] "in" "(" value { "," value } ")" | word value | "exists" | "does-not-exist" )
+  condition   = column ( sign value | word value | "exists" | "does-not-exist"
+              | [ "not" ] "in" "(" value { "," value } ")" )
   sign        = "=" | "!=" | ">" | ">=" | "<" | "<="
-  word        = [ "does-not-" ] ( "contain[s]" | "start[s]-with" | "end[s]-with" )
+  word        = "contains" | "starts-with" | "ends-with"
+              | "does-not-contain" | "does-not-start-with" | "does-not-end-with"
   duration    = 30s | 10m | 2h | 1d | 1w | 1h30m
-  time        = 2026-01-31T08:00:00Z | 2026-01-31 | "2026-01-31 08:00" | Unix seconds (UTC unless an offset is given)
+  time        = 2026-01-31T08:00:00Z | 2026-01-31 | "2026-01-31 08:00" | Unix seconds
 
-  OP: COUNT CONCURRENCY SUM AVG MIN MAX COUNT_DISTINCT HEATMAP P001 P01 P05 P10 P20 P25 P50 P75 P80 P90 P95 P99 P999
-      RATE_SUM RATE_AVG RATE_MAX
-  Clauses come in any order. Column names with spaces, commas or parentheses, or that are a word of the grammar, go into
-  `backticks`; values with spaces into "quotes". A quoted number is text.
+  OP: COUNT CONCURRENCY SUM AVG MIN MAX COUNT_DISTINCT HEATMAP RATE_SUM RATE_AVG RATE_MAX
+      P001 P01 P05 P10 P20 P25 P50 P75 P80 P90 P95 P99 P999
+  Clauses come in any order. Times are UTC unless they have an offset. Column names with
+  spaces, commas or parentheses, or that are a word of the grammar, go into `backticks`;
+  values with spaces into "quotes". A quoted number is text.
 
 Examples:
   wideye query 'COUNT, P99(duration_ms) by service.name where http.status_code >= 500 last 2h top 10'
@@ -213,9 +214,7 @@ pub(crate) struct ImportArgs {
     pub(crate) server: ServerArgs,
 }
 
-const IMPORT_HELP: &str = r#"A line is an event ({"name": "GET /", "duration_ms": 12}), or an event with its envelope as in /1/batch
-({"time": …, "samplerate": …, "data": {…}}), which is also what `wideye export` writes. Times may be RFC 3339 or Unix
-seconds, milliseconds, microseconds or nanoseconds. An event without time gets the time of its arrival.
+const IMPORT_HELP: &str = r#"A line is an event ({"name": "GET /", "duration_ms": 12}), or an event with its envelope as in /1/batch ({"time": …, "samplerate": …, "data": {…}}), which is also what `wideye export` writes. Times may be RFC 3339 or Unix seconds, milliseconds, microseconds or nanoseconds. An event without time gets the time of its arrival.
 Exit status 1 if anything was refused.
 
 Examples:
@@ -277,8 +276,7 @@ pub(crate) struct KeysArgs {
 }
 
 const KEYS_HELP: &str = "\
-Without --url the data directory is opened directly, and no server may run on it. Keys are stored hashed: the text of a
-new one is printed once.
+Without --url the data directory is opened directly, and no server may run on it. Keys are stored hashed: the text of a new one is printed once.
 
 Examples:
   wideye keys create --data-dir /var/lib/wideye --name collectors --scope ingest
@@ -292,10 +290,10 @@ pub(crate) enum KeysCommand {
         #[command(flatten)]
         place: KeyPlace,
         /// What the key is for
-        #[arg(long)]
+        #[arg(long, default_value = "")]
         name: String,
-        /// What it allows: ingest, query, manage (all); may be given several times
-        #[arg(long = "scope", value_name = "SCOPE", default_values_t = ["ingest".to_owned(), "query".to_owned()])]
+        /// What it allows: ingest, query, manage (all); several with commas
+        #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', default_values_t = ["ingest".to_owned(), "query".to_owned()])]
         scopes: Vec<String>,
     },
     /// List keys, without their secrets
@@ -371,8 +369,7 @@ pub(crate) struct DemoArgs {
 }
 
 const DEMO_HELP: &str = "\
-The fleet hides one story. The three questions that are printed lead into it. What the demo collects stays in the data
-directory (./wideye-data); delete that to start over. Takes all flags of `wideye serve`, too.
+The fleet hides one story. The three questions that are printed lead into it. What the demo collects stays in the data directory (./wideye-data); delete that to start over. Takes all flags of `wideye serve`, too.
 
 Examples:
   wideye demo

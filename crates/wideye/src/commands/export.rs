@@ -84,7 +84,7 @@ impl Export<'_> {
         if calculations_empty(&query) {
             query["limit"] = json!(ROWS_MAX);
         }
-        let body = json!({"dataset": self.dataset, "query": query, "stream": false, "disable_series": true, "cache": false});
+        let body = json!({"dataset": self.dataset, "query": query, "stream": false, "series": false, "cache": false});
         self.client.post_json("/api/v1/query", &body)
     }
 

@@ -59,7 +59,7 @@ fn create(place: &KeyPlace, name: &str, scopes: &[String], out: &mut Out) -> Res
             Ok((key.id, secret))
         })?,
     };
-    say(format_args!("key {id} for {name}; this is the only time that it is shown:"));
+    say(format_args!("key {id}, shown this once:"));
     out.line(format_args!("{secret}"))
 }
 

@@ -33,7 +33,7 @@ pub(super) fn run(args: &QueryArgs, out: &mut Out) -> Result<(), CliError> {
         "query": spec,
         "stream": false,
         "cache": !args.no_cache,
-        "disable_series": args.no_chart,
+        "series": chart,
     });
     let client = Client::new(&args.server.url, args.server.key.as_deref())?;
     let answer = client.post_json("/api/v1/query", &body)?;

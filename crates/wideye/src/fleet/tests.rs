@@ -34,7 +34,7 @@ fn decoded(world: &World, plans: impl Iterator<Item = Plan>) -> BTreeMap<String,
     let mut body = Vec::new();
     let n: usize = exports.values_mut().map(|e| e.drain(&mut body)).sum();
     let limits = Limits::default();
-    let context = ingest::Context::new(0, &limits);
+    let context = ingest::Context::new(1_800_000_000_000_000_000, &limits);
     let out = ingest::otlp::traces(&body, ingest::otlp::Encoding::Protobuf, ingest::otlp::Routing::default(), &context).unwrap();
     assert_eq!((out.accepted, out.rejected, out.message.as_str()), (n, 0, ""));
     let mut batches: BTreeMap<String, Vec<Batch>> = BTreeMap::new();

@@ -7,10 +7,10 @@ use serde_json::Value as Json;
 /// Units of durations, in seconds.
 const UNITS: [(&str, f64); 6] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0), ("w", 604_800.0)];
 
-/// Seconds of a duration such as `90s`, `1.5h` or `2h30m`; a bare number is seconds.
+/// Seconds of a duration such as `90s`, `1.5h` or `2h30m`. Only nothing needs no unit: `0`.
 pub(crate) fn duration_s(text: &str) -> Option<f64> {
-    if let Ok(seconds) = text.parse::<f64>() {
-        return (seconds >= 0.0 && seconds.is_finite()).then_some(seconds);
+    if text == "0" {
+        return Some(0.0);
     }
     let mut rest = text;
     let mut sum = 0.0;

@@ -54,6 +54,8 @@ fn examples_run() {
     // What examples ask about must be there.
     let fleet = server.run(&["fleet", "--history", "10m", "--history-spans", "30000", "--no-live"]);
     assert!(fleet.status.success(), "{}", stderr(&fleet));
+    let event = r#"{"user.id": "u7", "http.status_code": 500, "duration_ms": 12}"#;
+    assert!(server.run_with(&["import", "--dataset", "checkout", "-"], event).status.success());
     let (mut n, mut wrong) = (0, Vec::new());
     let dir = tempfile::TempDir::new().unwrap();
     let bin = Path::new(WIDEYE).parent().unwrap();
@@ -77,6 +79,18 @@ fn examples_run() {
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     assert!(n > 5, "{n} examples found");
+}
+
+#[test]
+fn the_page_has_the_grammar_that_the_help_shows() {
+    let mut command = Command::new(WIDEYE);
+    command.args(["query", "--help"]);
+    let help = String::from_utf8(finish(command, "").stdout).unwrap();
+    let grammar: Vec<&str> =
+        help.lines().map(str::trim_start).skip_while(|l| !l.starts_with("question ")).take_while(|l| !l.is_empty()).collect();
+    let page = std::fs::read_to_string(root().join("docs/command-line.md")).unwrap();
+    let page: Vec<&str> = page.lines().map(str::trim_start).collect();
+    assert!(grammar.len() > 10 && page.windows(grammar.len()).any(|w| w == grammar), "{grammar:#?}");
 }
 
 #[test]
