@@ -94,6 +94,21 @@ fn the_page_has_the_grammar_that_the_help_shows() {
 }
 
 #[test]
+fn every_promise_names_tests_that_exist() {
+    let page = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let promises = page.split("## Promises").nth(1).unwrap().split("\n## ").next().unwrap();
+    let (mut n, mut wrong) = (0, Vec::new());
+    for (file, test) in promises.split('`').filter_map(|piece| piece.split_once("::")) {
+        n += 1;
+        let text = std::fs::read_to_string(root().join(file)).unwrap_or_default();
+        if !text.contains(&format!("fn {test}(")) && !text.contains(&format!("def {test}(")) {
+            wrong.push(format!("{file}::{test}"));
+        }
+    }
+    assert!(n >= 12 && wrong.is_empty(), "{n} tests named, not there: {wrong:#?}");
+}
+
+#[test]
 fn links_lead_somewhere() {
     let mut wrong = Vec::new();
     for page in pages() {
