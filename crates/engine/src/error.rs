@@ -3,7 +3,7 @@
 //! Owns: the error type of the crate. Never does: HTTP.
 
 use model::ErrorKind;
-use store::SegmentError;
+use store::{SegmentError, StoreError};
 
 /// Why a question was not answered.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +47,9 @@ pub enum EngineError {
     /// Stored bytes could not be read.
     #[error(transparent)]
     Segment(#[from] SegmentError),
+    /// The store could not serve.
+    #[error(transparent)]
+    Store(Box<StoreError>),
     /// A defect of the engine.
     #[error("internal error: {what}; please report it")]
     Internal {
@@ -65,6 +68,7 @@ impl EngineError {
             EngineError::Memory { .. } | EngineError::Deadline => ErrorKind::Exhausted,
             EngineError::Cancelled => ErrorKind::Cancelled,
             EngineError::Segment(_) => ErrorKind::Data,
+            EngineError::Store(e) => e.kind(),
             EngineError::Internal { .. } => ErrorKind::Internal,
         }
     }

@@ -3,26 +3,65 @@
 //! Owns: what a question means. Never does: write anything, speak HTTP, read the wall clock.
 
 mod answer;
+mod calc;
 mod check;
+mod engine;
 mod error;
+mod execute;
+mod intern;
 mod plan;
+mod rank;
+mod raw;
 mod run;
+mod scan;
 mod time;
+mod values;
+mod view;
 
 pub use answer::{Answer, Approximate, Cell, Heatmap, HeatmapScale, Meta, RawEvent, Row, Rows, Series};
 pub use check::{Columns, check};
+pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
+pub use intern::Caches;
 pub use plan::{Calc, CalcOp, Condition, Field, HavingIf, OrderBy, OrderKey, Plan};
 pub use run::{OnPartial, OnProgress, Progress, Run, SeriesMode};
+pub use values::values;
 
+use scan::prepare::Source;
 use std::sync::Arc;
 use store::Segment;
 
-/// What the engine keeps between questions.
-#[derive(Debug, Default)]
-pub struct Caches {}
+/// Answers a checked question from segments.
+pub fn run(segments: &[Arc<Segment>], plan: &Plan, run: &Run, caches: &Caches) -> Result<Answer, EngineError> {
+    run_on(segments, &[], plan, run, caches)
+}
 
-/// Answers a checked question from the segments of a snapshot.
-pub fn run(_segments: &[Arc<Segment>], _plan: &Plan, _run: &Run, _caches: &Caches) -> Result<Answer, EngineError> {
-    todo!()
+/// Answers a checked question from segments; `datasets` names the dataset of each, or is empty.
+pub fn run_on(segments: &[Arc<Segment>], datasets: &[Arc<str>], plan: &Plan, run: &Run, caches: &Caches) -> Result<Answer, EngineError> {
+    let began = (run.clock)();
+    let source = Source { segments, datasets };
+    let answer = |plan: &Plan| {
+        if plan.start_ns >= plan.end_ns {
+            return Ok(Answer { start_ns: plan.start_ns, end_ns: plan.end_ns, ..nothing(plan) });
+        }
+        if plan.is_raw() { raw::rows(source, plan, run, caches) } else { execute::table(source, plan, run, caches) }
+    };
+    let mut out = answer(plan)?;
+    if let Some(offset) = plan.compare_offset_ns {
+        out.compare = Some(Box::new(answer(&plan.shifted(offset))?));
+    }
+    caches.tidy();
+    out.meta.engine_ms = (run.clock)().duration_since(began).as_secs_f64() * 1e3;
+    Ok(out)
+}
+
+/// The answer about an empty range.
+fn nothing(plan: &Plan) -> Answer {
+    Answer {
+        columns: plan.breakdowns.iter().map(|b| b.name().into()).chain(plan.calculations.iter().map(|c| Arc::clone(&c.key))).collect(),
+        granularity_ns: plan.granularity_ns.filter(|_| plan.series),
+        raw: plan.is_raw().then(Vec::new),
+        meta: Meta { coverage: 1.0, ..Meta::default() },
+        ..Answer::default()
+    }
 }

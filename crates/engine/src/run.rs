@@ -123,3 +123,26 @@ impl Budget {
         self.max.saturating_sub(self.used.load(Ordering::Relaxed))
     }
 }
+
+/// Calls `job` with every number below `n`, on several threads, and answers its results in order.
+pub(crate) fn parallel<T: Send>(threads: usize, n: usize, job: impl Fn(usize) -> T + Sync) -> Vec<T> {
+    if threads <= 1 || n <= 1 {
+        return (0..n).map(job).collect();
+    }
+    let next = AtomicUsize::new(0);
+    let results: Vec<parking_lot::Mutex<Option<T>>> = (0..n).map(|_| parking_lot::Mutex::new(None)).collect();
+    let work = || {
+        loop {
+            let i = next.fetch_add(1, Ordering::Relaxed);
+            let Some(slot) = results.get(i) else { return };
+            *slot.lock() = Some(job(i));
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads.min(n) {
+            scope.spawn(work);
+        }
+        work();
+    });
+    results.into_iter().filter_map(parking_lot::Mutex::into_inner).collect()
+}

@@ -64,6 +64,11 @@ pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) 
     })
 }
 
+/// Whether a name can be asked about.
+pub(crate) fn known_column(name: &str, known: &dyn Columns) -> Result<(), EngineError> {
+    field(name, known).map(|_| ())
+}
+
 fn lists(spec: &QuerySpec, limits: &Limits) -> Result<(), EngineError> {
     let calculations = spec.calculations.as_deref().unwrap_or_default();
     let max = limits.question_items_max;

@@ -307,7 +307,8 @@ impl Segment {
     }
 
     /// Entries of the dictionary of a `Dict` column.
-    fn n_dict(&self, column: &Column<'_>) -> usize {
+    #[must_use]
+    pub fn n_dict(&self, column: &Column<'_>) -> usize {
         self.column_meta(column.index as usize).map_or(0, |(m, _)| m.n_dict as usize)
     }
 

@@ -1,0 +1,315 @@
+//! COUNT_DISTINCT per cell: exact while memory lasts, then by a sample of the values that says its error.
+//!
+//! Owns: the sets and the sampling. Never does: read blocks.
+
+use super::count::{CellMap, grow};
+use crate::intern::mix;
+
+/// A cell with more values than this may be sampled when memory runs out.
+const SAMPLE: u32 = 1 << 16;
+/// Standard error of a sampled count: at least half of [`SAMPLE`] values stay.
+pub(crate) const RELATIVE_ERROR: f64 = 0.0056;
+
+/// How to keep the values of a column.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DistinctPlan {
+    /// Values have numbers, of which there are about this many: one bit each.
+    Bits(usize),
+    /// One entry per cell and value.
+    Set,
+}
+
+/// The distinct values of each cell.
+#[derive(Clone, Debug)]
+pub(crate) enum Distinct {
+    /// By number. Bit 0 means nothing.
+    Bits {
+        /// Expected number of values.
+        width: usize,
+        /// One list of bits per cell.
+        bits: Vec<Vec<u64>>,
+    },
+    /// By identity.
+    Set(CellSet),
+}
+
+impl Distinct {
+    pub(crate) fn new(plan: DistinctPlan) -> Distinct {
+        match plan {
+            DistinctPlan::Bits(width) => Distinct::Bits { width, bits: Vec::new() },
+            DistinctPlan::Set => Distinct::Set(CellSet::default()),
+        }
+    }
+
+    pub(crate) fn resize(&mut self, n: usize) {
+        match self {
+            Distinct::Bits { bits, .. } => bits.resize(n, Vec::new()),
+            Distinct::Set(set) => set.resize(n),
+        }
+    }
+
+    /// Adds values by their numbers; 0 is no value.
+    pub(crate) fn add_ids(&mut self, cells: &[u32], ids: &[u32]) {
+        match self {
+            Distinct::Bits { width, bits } => {
+                for (c, id) in cells.iter().zip(ids) {
+                    let bits = &mut bits[*c as usize];
+                    let word = *id as usize / 64;
+                    if let Some(word) = bits.get_mut(word) {
+                        *word |= 1 << (id % 64);
+                    } else if *id != 0 {
+                        bits.resize((*width / 64 + 1).max(word + 1), 0);
+                        bits[word] |= 1 << (id % 64);
+                    }
+                }
+            }
+            Distinct::Set(set) => {
+                for (c, id) in cells.iter().zip(ids).filter(|(_, id)| **id != 0) {
+                    set.insert(*c, u128::from(*id));
+                }
+            }
+        }
+    }
+
+    /// Adds a value by its identity.
+    pub(crate) fn add_key(&mut self, cell: u32, key: u128) {
+        if let Distinct::Set(set) = self {
+            set.insert(cell, key);
+        }
+    }
+
+    pub(crate) fn merge(&mut self, mut other: Distinct, map: CellMap<'_>) {
+        if let (Distinct::Bits { bits: a, .. }, Distinct::Bits { bits: b, .. }) = (&mut *self, &mut other) {
+            map.each(b.len(), |from, to| {
+                if a[to].is_empty() {
+                    a[to] = std::mem::take(&mut b[from]);
+                }
+            });
+        }
+        self.merge_from(&other, map);
+    }
+
+    /// Like [`Self::merge`], leaving the other as it is.
+    pub(crate) fn merge_from(&mut self, other: &Distinct, map: CellMap<'_>) {
+        match (self, other) {
+            (Distinct::Bits { bits: a, .. }, Distinct::Bits { bits: b, .. }) => map.each(b.len(), |from, to| {
+                if a[to].len() < b[from].len() {
+                    a[to].resize(b[from].len(), 0);
+                }
+                a[to].iter_mut().zip(&b[from]).for_each(|(a, b)| *a |= b);
+            }),
+            (Distinct::Set(a), Distinct::Set(b)) => a.merge(b, map),
+            _ => debug_assert!(false, "runs of one question keep values alike"),
+        }
+    }
+
+    pub(crate) fn count(&self, cell: usize) -> u64 {
+        match self {
+            Distinct::Bits { bits, .. } => bits.get(cell).map_or(0, |b| {
+                let zero = b.first().map_or(0, |w| w & 1);
+                b.iter().map(|w| u64::from(w.count_ones())).sum::<u64>() - zero
+            }),
+            Distinct::Set(set) => set.count(cell),
+        }
+    }
+
+    /// Whether some counts are estimates.
+    pub(crate) fn is_sampled(&self) -> bool {
+        matches!(self, Distinct::Set(set) if set.sampled)
+    }
+
+    /// Gives up exactness of large cells to save memory; answers whether that helped.
+    pub(crate) fn sample(&mut self) -> bool {
+        match self {
+            Distinct::Bits { .. } => false,
+            Distinct::Set(set) => set.sample(),
+        }
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        match self {
+            Distinct::Bits { bits, .. } => bits.iter().map(|b| 24 + b.capacity() * 8).sum(),
+            Distinct::Set(set) => set.memory(),
+        }
+    }
+}
+
+/// Pairs of cell and value. A cell of level `l` keeps one value in `2^l`, chosen by the value alone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CellSet {
+    /// Open addressing: 0 is free, else position + 1.
+    table: Vec<u32>,
+    keys: Vec<u128>,
+    cells: Vec<u32>,
+    counts: Vec<u32>,
+    levels: Vec<u8>,
+    sampled: bool,
+}
+
+fn hash(key: u128) -> u64 {
+    mix(key as u64 ^ ((key >> 64) as u64).rotate_left(31))
+}
+
+fn chosen(hash: u64, level: u8) -> bool {
+    // The high bits: the low ones choose places in the table.
+    level == 0 || hash >> (64 - u32::from(level)) == 0
+}
+
+impl CellSet {
+    fn resize(&mut self, n: usize) {
+        grow(&mut self.counts, n);
+        grow(&mut self.levels, n);
+    }
+
+    fn place(&self, hash: u64, cell: u32) -> usize {
+        (hash ^ u64::from(cell).wrapping_mul(0x9e37_79b9_7f4a_7c15)) as usize & (self.table.len() - 1)
+    }
+
+    #[inline]
+    fn insert(&mut self, cell: u32, key: u128) {
+        let hash = hash(key);
+        if self.sampled && !chosen(hash, self.levels[cell as usize]) {
+            return;
+        }
+        if (self.keys.len() + 1) * 8 > self.table.len() * 5 {
+            self.rehash((self.table.len() * 2).max(64));
+        }
+        let mut at = self.place(hash, cell);
+        loop {
+            match self.table[at] {
+                0 => break,
+                i => {
+                    let i = i as usize - 1;
+                    if self.keys[i] == key && self.cells[i] == cell {
+                        return;
+                    }
+                }
+            }
+            at = (at + 1) & (self.table.len() - 1);
+        }
+        self.keys.push(key);
+        self.cells.push(cell);
+        self.counts[cell as usize] += 1;
+        self.table[at] = self.keys.len() as u32;
+    }
+
+    fn rehash(&mut self, size: usize) {
+        self.table = vec![0; size];
+        for i in 0..self.keys.len() {
+            let mut at = self.place(hash(self.keys[i]), self.cells[i]);
+            while self.table[at] != 0 {
+                at = (at + 1) & (size - 1);
+            }
+            self.table[at] = i as u32 + 1;
+        }
+    }
+
+    fn merge(&mut self, other: &CellSet, map: CellMap<'_>) {
+        self.sampled |= other.sampled;
+        if other.sampled {
+            map.each(other.levels.len(), |from, to| self.levels[to] = self.levels[to].max(other.levels[from]));
+            self.thin();
+        }
+        for (cell, key) in other.cells.iter().zip(&other.keys) {
+            if let Some(to) = map.get(*cell as usize) {
+                self.insert(to as u32, *key);
+            }
+        }
+    }
+
+    fn count(&self, cell: usize) -> u64 {
+        u64::from(self.counts.get(cell).copied().unwrap_or(0)) << self.levels.get(cell).copied().unwrap_or(0)
+    }
+
+    fn sample(&mut self) -> bool {
+        let before = self.keys.len();
+        for (level, n) in self.levels.iter_mut().zip(&self.counts) {
+            if *n >= SAMPLE {
+                *level += (n / (SAMPLE / 2)).ilog2() as u8;
+            }
+        }
+        self.sampled = true;
+        self.thin();
+        self.keys.shrink_to_fit();
+        self.cells.shrink_to_fit();
+        self.keys.len() <= before / 4 * 3
+    }
+
+    /// Drops what the levels do not choose.
+    fn thin(&mut self) {
+        let mut kept = 0;
+        self.counts.fill(0);
+        for i in 0..self.keys.len() {
+            let (key, cell) = (self.keys[i], self.cells[i]);
+            if chosen(hash(key), self.levels[cell as usize]) {
+                self.keys[kept] = key;
+                self.cells[kept] = cell;
+                self.counts[cell as usize] += 1;
+                kept += 1;
+            }
+        }
+        self.keys.truncate(kept);
+        self.cells.truncate(kept);
+        self.rehash((kept * 2).next_power_of_two().max(64));
+    }
+
+    fn memory(&self) -> usize {
+        self.table.capacity() * 4 + self.keys.capacity() * 16 + self.cells.capacity() * 4 + self.counts.capacity() * 5
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sets_and_bits_count_alike() {
+        for plan in [DistinctPlan::Bits(100), DistinctPlan::Set] {
+            let mut parts: Vec<Distinct> = (0..2)
+                .map(|part| {
+                    let mut d = Distinct::new(plan);
+                    d.resize(4);
+                    for i in 0..10_000u32 {
+                        d.add_ids(&[i % 3, i % 3], &[(i * 7 + part * 50) % 1000 + 1, 0]);
+                    }
+                    d
+                })
+                .collect();
+            let other = parts.pop().unwrap();
+            let mut a = parts.pop().unwrap();
+            a.merge(other, CellMap::Same);
+            let mut rolled = Distinct::new(plan);
+            rolled.resize(1);
+            assert!((0..3).all(|c| a.count(c) == 1000));
+            assert_eq!(a.count(3), 0);
+            rolled.merge(a, CellMap::To(&[0, 0, 0, u32::MAX]));
+            assert_eq!(rolled.count(0), 1000);
+        }
+    }
+
+    #[test]
+    fn a_sample_stays_within_its_error() {
+        let make = |from: u128, to: u128| {
+            let mut d = Distinct::new(DistinctPlan::Set);
+            d.resize(2);
+            for i in from..to {
+                d.add_key(0, i);
+            }
+            d.add_key(1, 7);
+            d
+        };
+        let mut a = make(0, 400_000);
+        let before = a.memory();
+        assert!(a.sample() && a.is_sampled() && a.memory() < before / 3);
+        a.merge(make(300_000, 900_000), CellMap::Same);
+        assert!(a.sample());
+        let error = (a.count(0) as f64 - 900_000.0).abs() / 900_000.0;
+        assert!(error < 4.0 * RELATIVE_ERROR, "{error}");
+        assert_eq!(a.count(1), 1);
+        for i in 0..900_000 {
+            a.add_key(0, i);
+        }
+        let error = (a.count(0) as f64 - 900_000.0).abs() / 900_000.0;
+        assert!(error < 4.0 * RELATIVE_ERROR, "{error}");
+    }
+}

@@ -1,0 +1,633 @@
+//! Percentiles per cell: exact for a cell with few numbers, within one per cent of the value for many.
+//!
+//! A cell's first numbers are kept as they are. Later ones are counted in buckets of under 1.6 per cent width, if
+//! the run has room for such counters; if not, all are kept, and thinned to buckets only when memory runs out.
+//!
+//! Owns: the state and its accuracy. Never does: read blocks.
+
+use super::count::{CellMap, grow};
+use super::number::{ordered, unordered};
+use crate::run::parallel;
+use std::sync::Arc;
+
+/// A cell with fewer numbers than this answers exactly.
+pub(crate) const EXACT: u8 = 128;
+/// Bound of the relative error of a number that came from a bucket.
+pub(crate) const RELATIVE_ERROR: f64 = 0.01;
+/// Low bits of a float that a bucket ignores: 64 buckets per power of two.
+const SHIFT: u32 = 46;
+/// Buckets of a cell at most: 32 powers of two.
+const WINDOW_KEYS: u32 = 32 * 64;
+/// Kept numbers are spread over this many lists, by cell, so that each can be sorted inside a CPU's cache.
+const LISTS: usize = 256;
+
+/// How a column's numbers become buckets.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct QuantilePlan {
+    /// Wanted shares, ascending.
+    pub(crate) shares: Vec<f64>,
+    /// First bucket, and how many there are; none: every number is kept.
+    low: u32,
+    n_keys: u32,
+    /// Integers of a small span: a bucket for each, from this one.
+    linear: Option<i64>,
+    /// Every number is an integer.
+    whole: bool,
+    /// Bounds of the numbers.
+    range: (f64, f64),
+    weighted: bool,
+}
+
+impl QuantilePlan {
+    pub(crate) fn new(mut shares: Vec<f64>, range: (f64, f64), whole: bool, weighted: bool) -> QuantilePlan {
+        shares.sort_by(f64::total_cmp);
+        shares.dedup();
+        let (min, max) = range;
+        let linear = (whole && max - min < f64::from(WINDOW_KEYS) && min.abs() < 9e15).then_some(min as i64);
+        let (low, n_keys) = match linear {
+            Some(_) => (0, (max - min) as u32 + 1),
+            None => {
+                let (first, last) = ((ordered(min) >> SHIFT) as u32, (ordered(max) >> SHIFT) as u32);
+                let first = first.max(last.saturating_sub(WINDOW_KEYS - 1));
+                (first, last - first + 1)
+            }
+        };
+        QuantilePlan { shares, low, n_keys, linear, whole, range, weighted }
+    }
+
+    /// Counters of one cell: one per bucket, and one for zero.
+    fn width(&self) -> usize {
+        if self.n_keys == 0 { 0 } else { self.n_keys as usize + 1 }
+    }
+
+    /// Bytes of counters of one cell.
+    pub(crate) fn cell_bytes(&self) -> usize {
+        self.width() * if self.weighted { 8 } else { 4 }
+    }
+
+    /// Keeps every number instead of counting in buckets.
+    pub(crate) fn without_buckets(mut self) -> QuantilePlan {
+        self.n_keys = 0;
+        self
+    }
+
+    pub(crate) fn has_buckets(&self) -> bool {
+        self.n_keys > 0
+    }
+
+    /// The bucket of a number; beyond `n_keys` if it has none.
+    #[inline(always)]
+    fn key(&self, v: f64) -> u32 {
+        ((ordered(v) >> SHIFT) as u32).wrapping_sub(self.low)
+    }
+
+    /// The number that stands for a bucket.
+    fn middle(&self, key: u32) -> f64 {
+        match self.linear {
+            Some(min) => (min + i64::from(key)) as f64,
+            None => self.clamp(middle_of(u64::from(key + self.low), self.whole)),
+        }
+    }
+
+    fn clamp(&self, v: f64) -> f64 {
+        v.max(self.range.0).min(self.range.1)
+    }
+
+    /// The number that stands for all in the same bucket.
+    fn blur(&self, v: f64) -> f64 {
+        if self.linear.is_some() || v == 0.0 { v } else { self.clamp(middle_of(ordered(v) >> SHIFT, self.whole)) }
+    }
+}
+
+/// The middle of a bucket, for integers one that is an integer.
+fn middle_of(key: u64, whole: bool) -> f64 {
+    let (a, b) = (unordered(key << SHIFT), unordered((key + 1) << SHIFT));
+    let (low, high) = if a <= b { (a, b) } else { (b, a) };
+    let middle = low + (high - low) / 2.0;
+    if !middle.is_finite() {
+        return a;
+    }
+    match whole {
+        false => middle,
+        true if high - low <= 1.0 => low.ceil(),
+        true => middle.floor(),
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(4))]
+struct Plain {
+    value: f64,
+    cell: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, packed(4))]
+struct Weighted {
+    value: f64,
+    weight: f64,
+    cell: u32,
+}
+
+/// Numbers kept as they are, in lists by cell.
+#[derive(Clone, Debug)]
+enum Kept {
+    Plain(Vec<Vec<Plain>>),
+    Weighted(Vec<Vec<Weighted>>),
+}
+
+impl Kept {
+    fn new(weighted: bool) -> Kept {
+        if weighted { Kept::Weighted(vec![Vec::new(); LISTS]) } else { Kept::Plain(vec![Vec::new(); LISTS]) }
+    }
+
+    #[inline(always)]
+    fn push(&mut self, cell: u32, value: f64, weight: f64) {
+        match self {
+            Kept::Plain(lists) => lists[cell as usize % LISTS].push(Plain { value, cell }),
+            Kept::Weighted(lists) => lists[cell as usize % LISTS].push(Weighted { value, weight, cell }),
+        }
+    }
+
+    fn list(&self, i: usize) -> impl Iterator<Item = (u32, f64, f64)> + '_ {
+        let (plain, weighted): (&[Plain], &[Weighted]) = match self {
+            Kept::Plain(lists) => (&lists[i], &[]),
+            Kept::Weighted(lists) => (&[], &lists[i]),
+        };
+        plain.iter().map(|p| (p.cell, p.value, 1.0)).chain(weighted.iter().map(|w| (w.cell, w.value, w.weight)))
+    }
+
+    fn len(&self, i: usize) -> usize {
+        match self {
+            Kept::Plain(lists) => lists[i].len(),
+            Kept::Weighted(lists) => lists[i].len(),
+        }
+    }
+
+    fn memory(&self) -> usize {
+        match self {
+            Kept::Plain(lists) => lists.iter().map(|l| l.capacity() * size_of::<Plain>()).sum(),
+            Kept::Weighted(lists) => lists.iter().map(|l| l.capacity() * size_of::<Weighted>()).sum(),
+        }
+    }
+}
+
+/// The numbers of a column per cell, for percentiles.
+#[derive(Clone, Debug)]
+pub(crate) struct Quantiles {
+    plan: Arc<QuantilePlan>,
+    /// Numbers of a cell that were kept because they were its first, up to [`EXACT`]. Empty without buckets.
+    seen: Vec<u8>,
+    whole: Vec<u32>,
+    weighted: Vec<f64>,
+    kept: Kept,
+    /// Some kept numbers stand for their bucket.
+    blurred: bool,
+    cells: usize,
+}
+
+impl Quantiles {
+    pub(crate) fn new(plan: Arc<QuantilePlan>) -> Quantiles {
+        let kept = Kept::new(plan.weighted);
+        Quantiles { plan, seen: Vec::new(), whole: Vec::new(), weighted: Vec::new(), kept, blurred: false, cells: 0 }
+    }
+
+    pub(crate) fn resize(&mut self, n: usize) {
+        self.cells = n;
+        if self.plan.has_buckets() {
+            grow(&mut self.seen, n);
+            match self.plan.weighted {
+                true => grow(&mut self.weighted, n * self.plan.width()),
+                false => grow(&mut self.whole, n * self.plan.width()),
+            }
+        }
+    }
+
+    pub(crate) fn add(&mut self, cells: &[u32], values: &[f64], weights: Option<&[f64]>) {
+        if !self.plan.has_buckets() {
+            self.keep_all(cells, values, weights);
+            return;
+        }
+        let plan = Arc::clone(&self.plan);
+        let width = plan.width();
+        match (plan.weighted, plan.linear) {
+            (false, None) => {
+                for (c, v) in cells.iter().zip(values) {
+                    let key = plan.key(*v);
+                    if self.seen[*c as usize] == EXACT && key < plan.n_keys {
+                        self.whole[*c as usize * width + key as usize] += 1;
+                    } else {
+                        self.unusual(*c, *v, 1.0);
+                    }
+                }
+            }
+            (false, Some(min)) => {
+                for (c, v) in cells.iter().zip(values) {
+                    let key = (*v as i64 - min) as usize;
+                    if self.seen[*c as usize] == EXACT && key < width {
+                        self.whole[*c as usize * width + key] += 1;
+                    } else {
+                        self.unusual(*c, *v, 1.0);
+                    }
+                }
+            }
+            (true, linear) => {
+                for (i, (c, v)) in cells.iter().zip(values).enumerate() {
+                    let weight = weights.map_or(1.0, |w| w[i]);
+                    let key = match linear {
+                        None => plan.key(*v),
+                        Some(min) => (*v as i64 - min) as u32,
+                    };
+                    if self.seen[*c as usize] == EXACT && key < plan.n_keys {
+                        self.weighted[*c as usize * width + key as usize] += weight;
+                    } else {
+                        self.unusual(*c, *v, weight);
+                    }
+                }
+            }
+        }
+    }
+
+    /// A number that has no bucket, or is one of the first of its cell.
+    #[inline(never)]
+    fn unusual(&mut self, cell: u32, value: f64, weight: f64) {
+        let seen = &mut self.seen[cell as usize];
+        if *seen == EXACT && value == 0.0 {
+            let zero = (cell as usize + 1) * self.plan.width() - 1;
+            match self.plan.weighted {
+                true => self.weighted[zero] += weight,
+                false => self.whole[zero] += 1,
+            }
+            return;
+        }
+        *seen = (*seen + 1).min(EXACT);
+        self.kept.push(cell, value, weight);
+    }
+
+    fn keep_all(&mut self, cells: &[u32], values: &[f64], weights: Option<&[f64]>) {
+        match (&mut self.kept, weights) {
+            (Kept::Plain(lists), _) => {
+                for (c, v) in cells.iter().zip(values) {
+                    lists[*c as usize % LISTS].push(Plain { value: *v, cell: *c });
+                }
+            }
+            (Kept::Weighted(lists), Some(weights)) => {
+                for ((c, v), w) in cells.iter().zip(values).zip(weights) {
+                    lists[*c as usize % LISTS].push(Weighted { value: *v, weight: *w, cell: *c });
+                }
+            }
+            (Kept::Weighted(lists), None) => {
+                for (c, v) in cells.iter().zip(values) {
+                    lists[*c as usize % LISTS].push(Weighted { value: *v, weight: 1.0, cell: *c });
+                }
+            }
+        }
+    }
+
+    pub(crate) fn merge(&mut self, mut other: Quantiles, map: CellMap<'_>) {
+        if matches!(map, CellMap::Same) {
+            match (&mut self.kept, &mut other.kept) {
+                (Kept::Plain(a), Kept::Plain(b)) => a.iter_mut().zip(b).for_each(|(a, b)| take(a, b)),
+                (Kept::Weighted(a), Kept::Weighted(b)) => a.iter_mut().zip(b).for_each(|(a, b)| take(a, b)),
+                _ => {}
+            }
+        }
+        self.merge_from(&other, map);
+    }
+
+    /// Like [`Self::merge`], leaving the other as it is.
+    pub(crate) fn merge_from(&mut self, other: &Quantiles, map: CellMap<'_>) {
+        self.blurred |= other.blurred;
+        let width = self.plan.width();
+        if width > 0 {
+            map.each(other.seen.len(), |from, to| {
+                if other.seen[from] == EXACT {
+                    let (a, b) = (to * width, from * width);
+                    if self.plan.weighted {
+                        add_each(&mut self.weighted[a..a + width], &other.weighted[b..b + width], |a, b| *a += b);
+                    } else {
+                        add_each(&mut self.whole[a..a + width], &other.whole[b..b + width], |a, b| *a += b);
+                    }
+                }
+                self.seen[to] = self.seen[to].saturating_add(other.seen[from]).min(EXACT);
+            });
+        }
+        if matches!(other.kept, Kept::Weighted(_)) {
+            self.weigh();
+        }
+        for i in 0..LISTS {
+            for (cell, value, weight) in other.kept.list(i) {
+                if let Some(to) = map.get(cell as usize) {
+                    self.kept.push(to as u32, value, weight);
+                }
+            }
+        }
+    }
+
+    /// Gives the kept numbers weights.
+    fn weigh(&mut self) {
+        if let Kept::Plain(lists) = &mut self.kept {
+            let weigh = |p: Plain| Weighted { value: p.value, weight: 1.0, cell: p.cell };
+            self.kept = Kept::Weighted(lists.iter_mut().map(|l| std::mem::take(l).into_iter().map(weigh).collect()).collect());
+        }
+    }
+
+    /// Lets kept numbers of cells that have many stand for their bucket, to save memory.
+    pub(crate) fn compact(&mut self) {
+        self.weigh();
+        self.blurred = true;
+        let plan = &self.plan;
+        let Kept::Weighted(lists) = &mut self.kept else { return };
+        for list in lists {
+            list.sort_unstable_by_key(|w| (w.cell, ordered(w.value)));
+            let mut out: Vec<Weighted> = Vec::new();
+            for group in list.chunk_by(|a, b| a.cell == b.cell) {
+                if group.len() < usize::from(EXACT) {
+                    out.extend_from_slice(group);
+                    continue;
+                }
+                for w in group {
+                    let value = plan.blur(w.value);
+                    match out.last_mut() {
+                        Some(last) if last.cell == w.cell && { last.value } == value => last.weight += w.weight,
+                        _ => out.push(Weighted { value, ..*w }),
+                    }
+                }
+            }
+            out.shrink_to_fit();
+            *list = out;
+        }
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        self.seen.capacity() + self.whole.capacity() * 4 + self.weighted.capacity() * 8 + self.kept.memory()
+    }
+
+    /// The wanted percentiles of all cells.
+    pub(crate) fn solve(&self, threads: usize) -> Solved {
+        let n_shares = self.plan.shares.len();
+        let work: usize = self.cells * self.plan.width() / 64 + (0..LISTS).map(|i| self.kept.len(i)).sum::<usize>();
+        let mut values = vec![f64::NAN; self.cells * n_shares];
+        for (list, of_list) in parallel(if work < 20_000 { 1 } else { threads }, LISTS, |list| self.solve_list(list)).iter().enumerate() {
+            for (i, of_cell) in of_list.chunks_exact(n_shares).enumerate() {
+                let cell = i * LISTS + list;
+                values[cell * n_shares..(cell + 1) * n_shares].copy_from_slice(of_cell);
+            }
+        }
+        let approximate = self.plan.linear.is_none() && (self.blurred || self.seen.contains(&EXACT));
+        Solved { shares: self.plan.shares.clone(), values, approximate }
+    }
+
+    /// The percentiles of the cells of one list, one after the other.
+    fn solve_list(&self, list: usize) -> Vec<f64> {
+        let n_cells = self.cells.saturating_sub(list).div_ceil(LISTS);
+        let n_shares = self.plan.shares.len();
+        let mut out = vec![f64::NAN; n_cells * n_shares];
+        // Sort the kept numbers by cell: count, then place.
+        let mut ends = vec![0u32; n_cells + 1];
+        for (cell, _, _) in self.kept.list(list) {
+            ends[cell as usize / LISTS + 1] += 1;
+        }
+        for i in 1..ends.len() {
+            ends[i] += ends[i - 1];
+        }
+        let mut next = ends.clone();
+        let weighted = matches!(self.kept, Kept::Weighted(_));
+        let mut values = vec![0u64; self.kept.len(list)];
+        let mut weights = vec![0.0; if weighted { values.len() } else { 0 }];
+        for (cell, value, weight) in self.kept.list(list) {
+            let at = &mut next[cell as usize / LISTS];
+            values[*at as usize] = ordered(value);
+            if weighted {
+                weights[*at as usize] = weight;
+            }
+            *at += 1;
+        }
+        let (mut points, mut counters) = (Vec::new(), Vec::new());
+        for i in 0..n_cells {
+            let span = ends[i] as usize..ends[i + 1] as usize;
+            let cell = i * LISTS + list;
+            let many = self.seen.get(cell) == Some(&EXACT);
+            if span.is_empty() && !many {
+                continue;
+            }
+            let out = &mut out[i * n_shares..(i + 1) * n_shares];
+            if !many && !weighted {
+                select(&mut values[span], &self.plan.shares, out);
+                continue;
+            }
+            points.clear();
+            let own = if weighted { Some(&weights[span.clone()]) } else { None };
+            let kept = values[span.clone()].iter().enumerate().map(|(j, v)| (unordered(*v), own.map_or(1.0, |w| w[j])));
+            if many {
+                self.counters(cell, kept, &mut counters, &mut points);
+            } else {
+                let blur = self.blurred && span.len() >= usize::from(EXACT);
+                points.extend(kept.map(|(v, w)| (if blur { self.plan.blur(v) } else { v }, w)));
+                counters.clear();
+            }
+            points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
+            self.walk(&points, &counters, out);
+        }
+        out
+    }
+
+    /// All numbers of a cell: those in buckets as counters, the others, which are all smaller, as points.
+    fn counters(&self, cell: usize, kept: impl Iterator<Item = (f64, f64)>, counters: &mut Vec<f64>, points: &mut Vec<(f64, f64)>) {
+        let (plan, width) = (&self.plan, self.plan.width());
+        let (from, to) = (cell * width, (cell + 1) * width);
+        counters.clear();
+        match plan.weighted {
+            true => counters.extend_from_slice(&self.weighted[from..to]),
+            false => counters.extend(self.whole[from..to].iter().map(|n| f64::from(*n))),
+        }
+        if let Some(zeros) = counters.pop()
+            && zeros > 0.0
+        {
+            points.push((0.0, zeros));
+        }
+        for (value, weight) in kept {
+            let key = plan.linear.map_or_else(|| plan.key(value), |min| (value as i64 - min) as u32);
+            match counters.get_mut(key as usize) {
+                Some(counter) => *counter += weight,
+                None => points.push((value, weight)),
+            }
+        }
+    }
+
+    /// The wanted numbers of sorted points followed by counters, by rank.
+    fn walk(&self, points: &[(f64, f64)], counters: &[f64], out: &mut [f64]) {
+        const STRIDE: usize = 32;
+        let total = points.iter().map(|p| p.1).sum::<f64>() + counters.iter().sum::<f64>();
+        let (mut passed, mut at, mut key) = (0.0, 0, 0);
+        let mut value = f64::NAN;
+        for (o, share) in out.iter_mut().zip(&self.plan.shares) {
+            let wanted = rank(total, *share);
+            while at < points.len() && (passed < wanted || value.is_nan()) {
+                (value, passed) = (points[at].0, passed + points[at].1);
+                at += 1;
+            }
+            while key < counters.len() && (passed < wanted || value.is_nan()) {
+                if key % STRIDE == 0
+                    && let Some(stride) = counters.get(key..key + STRIDE)
+                {
+                    let sum: f64 = stride.iter().sum();
+                    if passed + sum < wanted || sum == 0.0 {
+                        passed += sum;
+                        key += STRIDE;
+                        if sum > 0.0 {
+                            value = self.plan.middle(key as u32 - 1);
+                        }
+                        continue;
+                    }
+                }
+                if counters[key] > 0.0 {
+                    value = self.plan.middle(key as u32);
+                    passed += counters[key];
+                }
+                key += 1;
+            }
+            *o = value;
+        }
+    }
+}
+
+fn add_each<T>(a: &mut [T], b: &[T], add: impl Fn(&mut T, &T)) {
+    for (a, b) in a.iter_mut().zip(b) {
+        add(a, b);
+    }
+}
+
+fn take<T>(a: &mut Vec<T>, b: &mut Vec<T>) {
+    if a.is_empty() {
+        *a = std::mem::take(b);
+    } else {
+        a.append(b);
+    }
+}
+
+/// The rank that a share of a weight stands for; rounding must not push it past the last number.
+fn rank(weight: f64, share: f64) -> f64 {
+    weight * share * (1.0 - 1e-12)
+}
+
+/// The wanted numbers of an unsorted slice, by rank.
+fn select(values: &mut [u64], shares: &[f64], out: &mut [f64]) {
+    let n = values.len();
+    let at = |share: f64| (rank(n as f64, share).ceil() as usize).clamp(1, n) - 1;
+    if n <= 48 {
+        values.sort_unstable();
+        for (o, share) in out.iter_mut().zip(shares) {
+            *o = unordered(values[at(*share)]);
+        }
+        return;
+    }
+    // Shares ascend, so each search can leave out what the one before put to its left.
+    let mut from = 0;
+    for (o, share) in out.iter_mut().zip(shares) {
+        let wanted = at(*share);
+        if wanted >= from {
+            values[from..].select_nth_unstable(wanted - from);
+        }
+        *o = unordered(values[wanted]);
+        from = from.max(wanted + 1).min(n);
+        if from == n {
+            from = n - 1;
+        }
+    }
+}
+
+/// Percentiles of all cells.
+#[derive(Debug)]
+pub(crate) struct Solved {
+    shares: Vec<f64>,
+    values: Vec<f64>,
+    /// Some come from buckets.
+    pub(crate) approximate: bool,
+}
+
+impl Solved {
+    /// A percentile of a cell; none if it has no numbers.
+    pub(crate) fn get(&self, cell: usize, share: f64) -> Option<f64> {
+        let i = self.shares.iter().position(|s| *s == share)?;
+        self.values.get(cell * self.shares.len() + i).copied().filter(|v| !v.is_nan())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naive(values: &[(f64, f64)], share: f64) -> f64 {
+        let mut sorted = values.to_vec();
+        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let total: f64 = sorted.iter().map(|v| v.1).sum();
+        let mut passed = 0.0;
+        for (v, w) in &sorted {
+            passed += w;
+            if passed >= total * share * (1.0 - 1e-12) {
+                return *v;
+            }
+        }
+        sorted[sorted.len() - 1].0
+    }
+
+    /// Numbers of a few shapes: spread over decades, with zeros and minus signs, integers, all alike.
+    fn shape(which: usize, i: u64) -> f64 {
+        let u = (crate::intern::mix(i) >> 11) as f64 / (1u64 << 53) as f64;
+        match which {
+            0 => (u * 14.0).exp() * 0.01,
+            1 => ((u - 0.5) * 1000.0).trunc() * if i % 7 == 0 { 0.0 } else { 1.0 },
+            2 => (u * 200.0).floor(),
+            3 => (u * 1e7).floor(),
+            4 => -(u * 60.0 - 30.0).exp(),
+            5 => if i % 3 == 0 { 0.0 } else { (u * 80.0 - 40.0).exp2() },
+            _ => 42.5,
+        }
+    }
+
+    #[test]
+    fn percentiles_keep_their_bound() {
+        let shares = vec![0.99, 0.001, 0.5, 0.95, 0.25];
+        for which in 0..7 {
+            for n in [1u64, 2, 127, 128, 129, 300, 5000] {
+                for (weighted, buckets, compacted, halves) in
+                    [(false, true, false, false), (true, true, false, true), (false, false, false, true), (false, false, true, false), (true, false, true, true), (false, true, false, true)]
+                {
+                    let values: Vec<(f64, f64)> = (0..n).map(|i| (shape(which, i), if weighted { 1.0 + (i % 5) as f64 } else { 1.0 })).collect();
+                    let range = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v.0), b.max(v.0)));
+                    let whole = matches!(which, 2 | 3);
+                    let mut plan = QuantilePlan::new(shares.clone(), range, whole, weighted);
+                    if !buckets {
+                        plan = plan.without_buckets();
+                    }
+                    let plan = Arc::new(plan);
+                    let make = |part: &[(f64, f64)]| {
+                        let mut q = Quantiles::new(Arc::clone(&plan));
+                        q.resize(300);
+                        let (v, w): (Vec<f64>, Vec<f64>) = part.iter().copied().unzip();
+                        q.add(&vec![257; v.len()], &v, weighted.then_some(&w));
+                        q
+                    };
+                    let at = if halves { values.len() / 2 } else { 0 };
+                    let mut q = make(&values[..at]);
+                    q.merge(make(&values[at..]), CellMap::Same);
+                    if compacted {
+                        q.compact();
+                    }
+                    let mut rolled = Quantiles::new(Arc::clone(&plan));
+                    rolled.resize(4);
+                    let to: Vec<u32> = (0..300).map(|c| c % 4).collect();
+                    rolled.merge(q, CellMap::To(&to));
+                    let solved = rolled.solve(2);
+                    for share in &shares {
+                        let (got, want) = (solved.get(1, *share).unwrap(), naive(&values, *share));
+                        let slack = if n < u64::from(EXACT) { 0.0 } else { RELATIVE_ERROR * want.abs() };
+                        assert!((got - want).abs() <= slack, "shape {which} n {n} weighted {weighted} share {share}: {got}, not {want}");
+                        assert_eq!(solved.get(0, *share), None);
+                    }
+                }
+            }
+        }
+    }
+}

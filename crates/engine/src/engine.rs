@@ -1,0 +1,162 @@
+//! The engine over a store: pins a snapshot, checks the question against it, runs it.
+//!
+//! Owns: which segments a question sees. Never does: the work itself.
+
+use crate::intern::Caches;
+use crate::plan::{Field, OrderBy, OrderKey, Plan, TRACE_ID};
+use crate::{Answer, CalcOp, Columns, Condition, EngineError, RawEvent, Run, check};
+use model::query::{Combination, Direction, FilterOp, QuerySpec};
+use model::{Limits, TimeNs, Value};
+use std::sync::Arc;
+use store::{Scope, Snapshot, Store, StoreError};
+
+/// How an engine is set up.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// Threads that work on one question.
+    pub threads: usize,
+    /// Bytes that may be kept between questions.
+    pub cache_bytes: usize,
+    /// Limits on questions.
+    pub limits: Limits,
+}
+
+impl Default for EngineOptions {
+    fn default() -> EngineOptions {
+        EngineOptions { threads: 2, cache_bytes: 256 << 20, limits: Limits::default() }
+    }
+}
+
+/// Answers questions on a store. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Engine {
+    store: Store,
+    options: Arc<EngineOptions>,
+    caches: Arc<Caches>,
+}
+
+struct Known<'a> {
+    store: &'a Store,
+    scope: &'a Scope,
+}
+
+impl Columns for Known<'_> {
+    fn contains(&self, name: &str) -> bool {
+        self.store.has_column(self.scope, name)
+    }
+    fn names(&self) -> Vec<String> {
+        self.store.columns(self.scope).map(|all| all.into_iter().map(|c| c.name).collect()).unwrap_or_default()
+    }
+}
+
+impl Engine {
+    /// An engine over a store.
+    #[must_use]
+    pub fn new(store: Store, options: EngineOptions) -> Engine {
+        let caches = Arc::new(Caches::new(options.cache_bytes));
+        Engine { store, options: Arc::new(options), caches }
+    }
+
+    /// A run with this engine's threads and limits, and a deadline from now on.
+    #[must_use]
+    pub fn run(&self, now: TimeNs) -> Run {
+        let limits = &self.options.limits;
+        let mut run = Run::new(now);
+        run.threads = self.options.threads;
+        run.memory_bytes_max = limits.question_memory_bytes_max;
+        run.max_rows = limits.result_rows_max;
+        if limits.question_seconds_max > 0.0 {
+            let seconds = std::time::Duration::try_from_secs_f64(limits.question_seconds_max).ok();
+            run.deadline = seconds.and_then(|s| (run.clock)().checked_add(s));
+        }
+        run
+    }
+
+    /// Checks a question without running it.
+    pub fn check(&self, scope: &Scope, spec: &QuerySpec, run: &Run) -> Result<Plan, EngineError> {
+        self.exists(scope)?;
+        check(spec, &Known { store: &self.store, scope }, run, &self.options.limits)
+    }
+
+    /// Answers a question. Takes as long as it takes: call it on a thread that may block.
+    pub fn query(&self, scope: &Scope, spec: &QuerySpec, run: &Run) -> Result<Answer, EngineError> {
+        let plan = self.check(scope, spec, run)?;
+        self.answer(scope, &plan, run)
+    }
+
+    /// Answers a checked question.
+    pub fn answer(&self, scope: &Scope, plan: &Plan, run: &Run) -> Result<Answer, EngineError> {
+        // Spans that are under way in the range may have begun at any time before it.
+        let concurrency = plan.calculations.iter().any(|c| c.op == CalcOp::Concurrency);
+        let from = plan.start_ns.saturating_sub(plan.compare_offset_ns.unwrap_or(0));
+        let start = if concurrency { TimeNs::MIN } else { from };
+        let snapshot = self.snapshot(scope, start, plan.end_ns)?;
+        let datasets = names(&snapshot);
+        crate::run_on(&snapshot.segments, &datasets, plan, run, &self.caches)
+    }
+
+    /// Values of a column that start with `prefix`, the most frequent first, with the number of stored events.
+    pub fn values(&self, scope: &Scope, column: &str, prefix: &str, limit: usize, range: (TimeNs, TimeNs)) -> Result<Vec<(Value, u64)>, EngineError> {
+        let known = Known { store: &self.store, scope };
+        self.exists(scope)?;
+        crate::check::known_column(column, &known)?;
+        let snapshot = self.snapshot(scope, range.0, range.1)?;
+        crate::values::values(&snapshot.segments, column, prefix, limit, range)
+    }
+
+    /// The events of a trace in order of time, at most `limit` of them.
+    pub fn trace(&self, scope: &Scope, trace_id: &str, limit: usize, run: &Run) -> Result<Vec<RawEvent>, EngineError> {
+        let condition =
+            Condition { field: Field::Column(TRACE_ID.into()), op: FilterOp::Equal, negate: false, values: vec![Value::Str(trace_id.to_owned())] };
+        let plan = Plan {
+            start_ns: TimeNs::MIN,
+            end_ns: TimeNs::MAX,
+            conditions: vec![condition],
+            combination: Combination::And,
+            breakdowns: Vec::new(),
+            calculations: Vec::new(),
+            orders: vec![OrderBy { key: OrderKey::Time, direction: Direction::Ascending }],
+            havings: Vec::new(),
+            limit,
+            granularity_ns: None,
+            series: false,
+            compare_offset_ns: None,
+            usage_mode: true,
+        };
+        Ok(self.answer(scope, &plan, run)?.raw.unwrap_or_default())
+    }
+
+    /// Bytes kept between questions.
+    #[must_use]
+    pub fn cache_bytes(&self) -> usize {
+        self.caches.bytes()
+    }
+
+    fn exists(&self, scope: &Scope) -> Result<(), EngineError> {
+        match scope {
+            Scope::Dataset(name) if self.store.dataset(name).is_none() => Err(EngineError::NotFound { what: format!("unknown dataset '{name}'") }),
+            _ => Ok(()),
+        }
+    }
+
+    fn snapshot(&self, scope: &Scope, start: TimeNs, end: TimeNs) -> Result<Snapshot, EngineError> {
+        self.store.snapshot(scope, start, end).map_err(|e: StoreError| match e.kind() {
+            model::ErrorKind::NotFound => EngineError::NotFound { what: e.to_string() },
+            _ => EngineError::Store(Box::new(e)),
+        })
+    }
+}
+
+/// Names of the datasets, one per segment.
+fn names(snapshot: &Snapshot) -> Vec<Arc<str>> {
+    let mut known: Vec<Arc<str>> = Vec::new();
+    let name = |text: &String| match known.iter().find(|k| ***k == **text) {
+        Some(name) => Arc::clone(name),
+        None => {
+            let name: Arc<str> = text.as_str().into();
+            known.push(Arc::clone(&name));
+            name
+        }
+    };
+    snapshot.datasets.iter().map(name).collect()
+}

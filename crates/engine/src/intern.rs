@@ -1,0 +1,354 @@
+//! Group values become small numbers that mean the same in every segment, thread and question.
+//!
+//! Owns: the identity of values, the numbers, and the per-segment tables from code to number, kept between questions
+//! within a byte budget (segments never change, so neither do the tables). Never does: read blocks.
+
+use crate::Cell;
+use hashbrown::{HashMap, HashTable};
+use model::{ColumnKind, IdKind, Value, hash128, write_id};
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
+use store::Segment;
+
+/// What makes two cells the same value. Text is known by its hash, everything else by its bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Key {
+    pub(crate) tag: u8,
+    pub(crate) bits: u128,
+}
+
+const BOOL: u8 = 1;
+const INT: u8 = 2;
+const FLOAT: u8 = 3;
+const TEXT: u8 = 4;
+const HEX8: u8 = 5;
+const HEX16: u8 = 6;
+const UUID: u8 = 7;
+
+impl Key {
+    pub(crate) fn bool(b: bool) -> Key {
+        Key { tag: BOOL, bits: u128::from(b) }
+    }
+
+    pub(crate) fn int(i: i64) -> Key {
+        Key { tag: INT, bits: u128::from(i as u64) }
+    }
+
+    /// 5 and 5.0 are one value.
+    pub(crate) fn float(f: f64) -> Key {
+        match Value::Float(f).canonical() {
+            Value::Int(i) => Key::int(i),
+            _ => Key { tag: FLOAT, bits: u128::from(f.to_bits()) },
+        }
+    }
+
+    pub(crate) fn text_hash(hash: u128) -> Key {
+        Key { tag: TEXT, bits: hash }
+    }
+
+    /// An id by its raw bits as `Segment::read_ids` answers them.
+    pub(crate) fn id(kind: ColumnKind, bits: u128) -> Key {
+        let tag = match kind {
+            ColumnKind::Hex8 => HEX8,
+            ColumnKind::Hex16 => HEX16,
+            _ => UUID,
+        };
+        Key { tag, bits }
+    }
+
+    /// A text, whatever it looks like.
+    pub(crate) fn text(text: &str) -> Key {
+        match model::parse_id(text.as_bytes()) {
+            Some((kind, raw)) => Key::id(kind.into(), id_bits(kind, &raw)),
+            None => Key::text_hash(hash128(text.as_bytes())),
+        }
+    }
+
+    pub(crate) fn hash(self) -> u64 {
+        let (low, high) = (self.bits as u64, (self.bits >> 64) as u64);
+        mix(low ^ high.rotate_left(29) ^ (u64::from(self.tag) << 59))
+    }
+}
+
+/// Spreads the bits of a number over all 64.
+pub(crate) fn mix(x: u64) -> u64 {
+    let m = u128::from(x ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xd6e8_feb8_6659_fd93_u64);
+    ((m >> 64) as u64) ^ m as u64
+}
+
+/// The raw bytes of an id as one number, as `Segment::read_ids` answers it.
+pub(crate) fn id_bits(kind: IdKind, raw: &[u8; 16]) -> u128 {
+    let all = u128::from_be_bytes(*raw);
+    if kind == IdKind::Hex8 { all >> 64 } else { all }
+}
+
+/// The text of an id.
+pub(crate) fn id_text(kind: IdKind, bits: u128, out: &mut String) {
+    let raw = if kind == IdKind::Hex8 { bits << 64 } else { bits }.to_be_bytes();
+    write_id(kind, &raw, out);
+}
+
+const SHARD_BITS: u32 = 4;
+const SHARDS: usize = 1 << SHARD_BITS;
+
+#[derive(Debug, Default)]
+struct Shard {
+    table: HashTable<u32>,
+    tags: Vec<u8>,
+    bits: Vec<u128>,
+    /// Ends of the texts in `texts`; what is no text is empty there.
+    ends: Vec<u64>,
+    texts: Vec<u8>,
+}
+
+impl Shard {
+    fn key(&self, at: u32) -> Key {
+        Key { tag: self.tags[at as usize], bits: self.bits[at as usize] }
+    }
+
+    fn bytes(&self) -> usize {
+        self.table.capacity() * 5 + self.tags.capacity() * 25 + self.texts.capacity()
+    }
+}
+
+/// Numbers for values. Numbers are dense but for a few per cent of holes.
+#[derive(Debug, Default)]
+pub(crate) struct Interner {
+    shards: [Mutex<Shard>; SHARDS],
+}
+
+impl Interner {
+    /// The number of a value, new or known. `text` is asked for new texts only.
+    pub(crate) fn intern<'t>(&self, key: Key, text: impl FnOnce() -> &'t str) -> u32 {
+        let hash = key.hash();
+        let which = (hash >> 32) as usize % SHARDS;
+        let mut shard = self.shards[which].lock();
+        let Shard { table, tags, bits, ends, texts } = &mut *shard;
+        let at = match table.find(hash, |&i| bits[i as usize] == key.bits && tags[i as usize] == key.tag) {
+            Some(&at) => at,
+            None => {
+                let at = tags.len() as u32;
+                tags.push(key.tag);
+                bits.push(key.bits);
+                if key.tag == TEXT {
+                    texts.extend_from_slice(text().as_bytes());
+                }
+                ends.push(texts.len() as u64);
+                table.insert_unique(hash, at, |&i| Key { tag: tags[i as usize], bits: bits[i as usize] }.hash());
+                at
+            }
+        };
+        at << SHARD_BITS | which as u32
+    }
+
+    /// The value of a number.
+    pub(crate) fn value(&self, id: u32) -> Cell {
+        let shard = self.shards[id as usize % SHARDS].lock();
+        let at = id >> SHARD_BITS;
+        let Key { tag, bits } = shard.key(at);
+        let id_cell = |kind| {
+            let mut text = String::new();
+            id_text(kind, bits, &mut text);
+            Cell::Str(text.into())
+        };
+        match tag {
+            BOOL => Cell::Bool(bits != 0),
+            INT => Cell::Int(bits as u64 as i64),
+            FLOAT => Cell::Float(f64::from_bits(bits as u64)),
+            HEX8 => id_cell(IdKind::Hex8),
+            HEX16 => id_cell(IdKind::Hex16),
+            UUID => id_cell(IdKind::Uuid),
+            _ => {
+                let start = if at == 0 { 0 } else { shard.ends[at as usize - 1] as usize };
+                let text = &shard.texts[start..shard.ends[at as usize] as usize];
+                Cell::Str(String::from_utf8_lossy(text).into())
+            }
+        }
+    }
+
+    /// All numbers are below this, until more are given out.
+    pub(crate) fn bound(&self) -> usize {
+        self.shards.iter().map(|s| s.lock().tags.len()).max().unwrap_or(0) << SHARD_BITS
+    }
+
+    fn bytes(&self) -> usize {
+        self.shards.iter().map(|s| s.lock().bytes()).sum()
+    }
+}
+
+/// Not asked for yet.
+pub(crate) const UNSET: u32 = u32::MAX;
+
+/// From the codes of a dictionary (or the offsets of small integers) to numbers, filled as needed.
+#[derive(Debug)]
+pub(crate) struct CodeMap {
+    ids: Box<[AtomicU32]>,
+    /// Number of codes that occur, once all of those are numbered.
+    complete: OnceLock<usize>,
+}
+
+impl CodeMap {
+    fn new(n: usize) -> CodeMap {
+        CodeMap { ids: (0..n).map(|_| AtomicU32::new(UNSET)).collect(), complete: OnceLock::new() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// The number of a code, or [`UNSET`].
+    pub(crate) fn get(&self, code: usize) -> u32 {
+        self.ids[code].load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn set(&self, code: usize, id: u32) {
+        self.ids[code].store(id, Ordering::Relaxed);
+    }
+
+    /// Says that all codes that occur are numbered.
+    pub(crate) fn complete(&self, n: usize) {
+        self.complete.get_or_init(|| n);
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.get().is_some()
+    }
+
+    pub(crate) fn n_complete(&self) -> usize {
+        self.complete.get().copied().unwrap_or(self.ids.len())
+    }
+}
+
+/// The numbers of one column.
+#[derive(Debug, Default)]
+pub(crate) struct ColumnIds {
+    pub(crate) interner: Interner,
+    /// By segment and column of it.
+    maps: Mutex<HashMap<(u64, u32), (Weak<Segment>, Arc<CodeMap>)>>,
+    last_used: AtomicU64,
+}
+
+impl ColumnIds {
+    /// The map for a column of a segment.
+    pub(crate) fn map(&self, segment: &Arc<Segment>, column: u32, len: usize) -> Arc<CodeMap> {
+        let mut maps = self.maps.lock();
+        let (_, map) = maps
+            .entry((segment.id(), column))
+            .or_insert_with(|| (Arc::downgrade(segment), Arc::new(CodeMap::new(len))));
+        if map.len() != len {
+            *map = Arc::new(CodeMap::new(len));
+        }
+        Arc::clone(map)
+    }
+
+    /// Drops the maps of segments that are gone; answers the bytes that stay.
+    fn sweep(&self) -> usize {
+        let mut maps = self.maps.lock();
+        maps.retain(|_, (segment, _)| segment.strong_count() > 0);
+        let bytes: usize = maps.values().map(|(_, m)| m.len() * 4 + 96).sum();
+        bytes + self.interner.bytes()
+    }
+}
+
+/// What the engine keeps between questions: numbers of group values, and buffers.
+#[derive(Debug)]
+pub struct Caches {
+    bytes_max: usize,
+    bytes: AtomicUsize,
+    columns: Mutex<HashMap<Arc<str>, Arc<ColumnIds>>>,
+    tick: AtomicU64,
+    pub(crate) buffers: Mutex<Vec<crate::scan::Buffers>>,
+}
+
+impl Default for Caches {
+    fn default() -> Caches {
+        Caches::new(256 << 20)
+    }
+}
+
+impl Caches {
+    /// Caches of at most this many bytes between questions.
+    #[must_use]
+    pub fn new(bytes_max: usize) -> Caches {
+        Caches { bytes_max, bytes: AtomicUsize::new(0), columns: Mutex::default(), tick: AtomicU64::new(0), buffers: Mutex::default() }
+    }
+
+    /// Bytes that the numbers of group values take, as of the last question.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// The numbers of a column.
+    pub(crate) fn column(&self, name: &str) -> Arc<ColumnIds> {
+        let tick = self.tick.fetch_add(1, Ordering::Relaxed);
+        let mut columns = self.columns.lock();
+        let ids = columns.entry_ref(name).or_default();
+        ids.last_used.store(tick, Ordering::Relaxed);
+        Arc::clone(ids)
+    }
+
+    /// After a question: drops what segments left behind, and the columns used longest ago if there is too much.
+    pub(crate) fn tidy(&self) {
+        let mut columns = self.columns.lock();
+        let mut sizes: Vec<(u64, usize, Arc<str>)> =
+            columns.iter().map(|(name, ids)| (ids.last_used.load(Ordering::Relaxed), ids.sweep(), Arc::clone(name))).collect();
+        let mut total: usize = sizes.iter().map(|(_, bytes, _)| bytes).sum();
+        if total > self.bytes_max {
+            sizes.sort_unstable();
+            for (_, bytes, name) in sizes {
+                columns.remove(&name);
+                total -= bytes;
+                if total <= self.bytes_max {
+                    break;
+                }
+            }
+        }
+        self.bytes.store(total, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_keep_their_number_and_come_back() {
+        let interner = Interner::default();
+        let text = "0123456789abcdef";
+        let cells = [
+            (Key::bool(false), Cell::Bool(false)),
+            (Key::int(-1), Cell::Int(-1)),
+            (Key::float(5.0), Cell::Int(5)),
+            (Key::float(0.5), Cell::Float(0.5)),
+            (Key::text("x"), Cell::Str("x".into())),
+            (Key::text(""), Cell::Str("".into())),
+            (Key::text(text), Cell::Str(text.into())),
+            (Key::text("00000000-0000-0000-0000-00000000000a"), Cell::Str("00000000-0000-0000-0000-00000000000a".into())),
+        ];
+        let ids: Vec<u32> = cells.iter().map(|(k, c)| interner.intern(*k, || if let Cell::Str(s) = c { s } else { "" })).collect();
+        for ((key, cell), id) in cells.iter().zip(&ids) {
+            assert_eq!(interner.intern(*key, || unreachable!()), *id);
+            assert_eq!(interner.value(*id), *cell);
+            assert!((*id as usize) < interner.bound());
+        }
+        assert_eq!(interner.intern(Key::int(5), || unreachable!()), ids[2]);
+        assert_ne!(Key::int(1), Key::bool(true));
+    }
+
+    #[test]
+    fn the_oldest_columns_go_when_there_are_too_many_bytes() {
+        let caches = Caches::new(100_000);
+        for name in ["a", "b"] {
+            let ids = caches.column(name);
+            for i in 0..1_500 {
+                ids.interner.intern(Key::int(i), || "");
+            }
+        }
+        caches.tidy();
+        assert!(caches.bytes() > 0 && caches.bytes() <= 100_000, "{}", caches.bytes());
+        assert!(caches.column("b").interner.bound() > 0);
+        assert_eq!(caches.column("a").interner.bound(), 0);
+    }
+}

@@ -1,0 +1,392 @@
+//! Groups: the numbers of several columns become one number, the position of the group.
+//!
+//! Few combinations are numbered by arithmetic, many by hash tables; a run may begin with a table and go over to
+//! arithmetic when it turns out that most combinations occur.
+//!
+//! Owns: positions of groups, their merging across threads. Never does: know what is calculated.
+
+use super::keys::KeyColumn;
+use crate::calc::count::SKIP;
+use std::sync::Arc;
+
+/// At most this many positions are handed out by arithmetic.
+const SLOTS_MAX: u64 = 4 << 20;
+/// Up to this many are so from the start.
+const SLOTS_SMALL: usize = 1 << 16;
+
+/// Part of a table key: a column's number, shifted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Packed {
+    pub(crate) column: usize,
+    pub(crate) shift: u32,
+    bits: u32,
+}
+
+/// How groups get their positions.
+#[derive(Clone, Debug)]
+pub(crate) enum GroupPlan {
+    /// There is one group.
+    One,
+    /// Position = sum of number times stride.
+    Slots {
+        strides: Vec<u32>,
+        /// Columns by stride, largest first, for taking a position apart.
+        order: Vec<usize>,
+        /// Positions; more if the last column has numbers without bound.
+        n: usize,
+        /// The column with the largest stride may have more numbers than foreseen.
+        open: bool,
+    },
+    /// Tables one after the other: the first over packed numbers, each later one over the position in the one before
+    /// (in the low 32 bits) and more numbers.
+    Tables(Vec<Vec<Packed>>),
+}
+
+impl GroupPlan {
+    pub(crate) fn new(keys: &[KeyColumn]) -> GroupPlan {
+        if keys.is_empty() {
+            return GroupPlan::One;
+        }
+        let n_open = keys.iter().filter(|k| k.locals.is_none()).count();
+        let product = keys.iter().try_fold(1u64, |n, k| n.checked_mul(k.bound.max(1) as u64));
+        if let Some(n) = product.filter(|n| *n <= SLOTS_MAX)
+            && n_open <= 1
+        {
+            // The open column gets the largest stride, so that new numbers only append.
+            let mut strides = vec![0; keys.len()];
+            let mut stride = 1;
+            let mut order: Vec<usize> = (0..keys.len()).collect();
+            order.sort_by_key(|i| keys[*i].locals.is_none());
+            for i in &order {
+                strides[*i] = stride;
+                stride *= keys[*i].bound.max(1) as u32;
+            }
+            order.reverse();
+            return GroupPlan::Slots { strides, order, n: n as usize, open: n_open == 1 };
+        }
+        let (mut tables, mut used) = (vec![Vec::new()], 0);
+        for (column, k) in keys.iter().enumerate() {
+            let bits = if k.locals.is_some() { u64::BITS - (k.bound as u64).leading_zeros() } else { 32 };
+            if used + bits > 64 {
+                tables.push(Vec::new());
+                used = 32;
+            }
+            if let Some(table) = tables.last_mut() {
+                table.push(Packed { column, shift: used, bits });
+            }
+            used += bits;
+        }
+        GroupPlan::Tables(tables)
+    }
+
+    /// Number of positions, if it is certain.
+    pub(crate) fn fixed(&self) -> Option<usize> {
+        match self {
+            GroupPlan::One => Some(1),
+            GroupPlan::Slots { n, open: false, .. } => Some(*n),
+            _ => None,
+        }
+    }
+}
+
+/// From keys to positions in order of arrival.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    /// Key and position + 1; 0 is free.
+    slots: Vec<(u64, u32)>,
+    keys: Vec<u64>,
+}
+
+impl Table {
+    fn place(&self, key: u64) -> usize {
+        let hash = key.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        ((hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 20) as usize & (self.slots.len() - 1)
+    }
+
+    #[inline]
+    pub(crate) fn find(&self, key: u64) -> Option<u32> {
+        if self.slots.is_empty() {
+            return None;
+        }
+        let mut at = self.place(key);
+        loop {
+            match self.slots[at] {
+                (_, 0) => return None,
+                (k, i) if k == key => return Some(i - 1),
+                _ => at = (at + 1) & (self.slots.len() - 1),
+            }
+        }
+    }
+
+    #[inline]
+    pub(crate) fn insert(&mut self, key: u64) -> u32 {
+        if (self.keys.len() + 1) * 8 > self.slots.len() * 5 {
+            self.grow();
+        }
+        let mut at = self.place(key);
+        loop {
+            match self.slots[at] {
+                (_, 0) => {
+                    self.keys.push(key);
+                    self.slots[at] = (key, self.keys.len() as u32);
+                    return self.keys.len() as u32 - 1;
+                }
+                (k, i) if k == key => return i - 1,
+                _ => at = (at + 1) & (self.slots.len() - 1),
+            }
+        }
+    }
+
+    fn grow(&mut self) {
+        let n = (self.slots.len() * 4).max(256);
+        let n = if n > 1 << 22 { n / 2 } else { n };
+        self.slots = vec![(0, 0); n];
+        for (i, key) in self.keys.iter().enumerate() {
+            let mut at = self.place(*key);
+            while self.slots[at].1 != 0 {
+                at = (at + 1) & (n - 1);
+            }
+            self.slots[at] = (*key, i as u32 + 1);
+        }
+    }
+
+    fn memory(&self) -> usize {
+        self.slots.capacity() * 16 + self.keys.capacity() * 8
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Index {
+    /// Positions come from arithmetic.
+    Slots(usize),
+    /// Positions come from tables.
+    Tables(Vec<Table>),
+}
+
+/// The groups that a thread, or a whole run, has met.
+#[derive(Clone, Debug)]
+pub(crate) struct Groups {
+    plan: Arc<GroupPlan>,
+    index: Index,
+}
+
+impl Groups {
+    /// No groups yet. `many`: most combinations are expected to occur.
+    pub(crate) fn new(plan: Arc<GroupPlan>, many: bool) -> Groups {
+        let index = match &*plan {
+            GroupPlan::One => Index::Slots(1),
+            GroupPlan::Slots { n, .. } if *n <= SLOTS_SMALL || many => Index::Slots(*n),
+            GroupPlan::Slots { .. } => Index::Tables(vec![Table::default()]),
+            GroupPlan::Tables(tables) => Index::Tables(vec![Table::default(); tables.len()]),
+        };
+        Groups { plan, index }
+    }
+
+    /// Positions are below this.
+    pub(crate) fn len(&self) -> usize {
+        match &self.index {
+            Index::Slots(n) => *n,
+            Index::Tables(tables) => tables.last().map_or(0, |t| t.keys.len()),
+        }
+    }
+
+    /// The tables by which rows are to be numbered; none if by arithmetic.
+    pub(crate) fn tables(&mut self) -> Option<&mut [Table]> {
+        match &mut self.index {
+            Index::Slots(_) => None,
+            Index::Tables(tables) => Some(tables),
+        }
+    }
+
+    /// The same for looking up only.
+    pub(crate) fn tables_ref(&self) -> Option<&[Table]> {
+        match &self.index {
+            Index::Slots(_) => None,
+            Index::Tables(tables) => Some(tables),
+        }
+    }
+
+    /// Makes room for a position handed out by arithmetic.
+    pub(crate) fn cover(&mut self, n: usize) {
+        if let Index::Slots(have) = &mut self.index {
+            *have = (*have).max(n);
+        }
+    }
+
+    /// Whether most combinations have turned out to occur, so that arithmetic is better than a table.
+    pub(crate) fn is_crowded(&self) -> bool {
+        match (&*self.plan, &self.index) {
+            (GroupPlan::Slots { n, .. }, Index::Tables(tables)) => tables[0].keys.len() > n / 16,
+            _ => false,
+        }
+    }
+
+    /// Goes over to arithmetic; answers where the positions so far go.
+    pub(crate) fn to_slots(&mut self) -> Vec<u32> {
+        let (GroupPlan::Slots { n, .. }, Index::Tables(tables)) = (&*self.plan, &mut self.index) else { return Vec::new() };
+        let map: Vec<u32> = tables[0].keys.iter().map(|k| *k as u32).collect();
+        let n = map.iter().map(|s| *s as usize + 1).max().unwrap_or(0).max(*n);
+        self.index = Index::Slots(n);
+        map
+    }
+
+    pub(crate) fn is_slots(&self) -> bool {
+        matches!(self.index, Index::Slots(_))
+    }
+
+    /// Takes in the groups of another thread; answers where its positions go, unless they stay.
+    pub(crate) fn absorb(&mut self, other: &Groups) -> Option<Vec<u32>> {
+        match (&mut self.index, &other.index) {
+            (Index::Slots(a), Index::Slots(b)) => {
+                *a = (*a).max(*b);
+                None
+            }
+            (Index::Slots(a), Index::Tables(tables)) => {
+                let map: Vec<u32> = tables[0].keys.iter().map(|k| *k as u32).collect();
+                *a = map.iter().map(|s| *s as usize + 1).max().unwrap_or(0).max(*a);
+                Some(map)
+            }
+            (Index::Tables(mine), Index::Tables(theirs)) => {
+                let mut map: Vec<u32> = Vec::new();
+                for (level, (a, b)) in mine.iter_mut().zip(theirs).enumerate() {
+                    let before = std::mem::take(&mut map);
+                    map.reserve(b.keys.len());
+                    for key in &b.keys {
+                        let key = if level == 0 { *key } else { key >> 32 << 32 | u64::from(before[*key as u32 as usize]) };
+                        map.push(a.insert(key));
+                    }
+                }
+                Some(map)
+            }
+            // The caller makes `self` go over first.
+            (Index::Tables(_), Index::Slots(_)) => Some(vec![SKIP; other.len()]),
+        }
+    }
+
+    /// The numbers of a group's columns.
+    pub(crate) fn ids(&self, group: usize, n_columns: usize) -> Vec<u32> {
+        let mut ids = vec![0; n_columns];
+        match (&*self.plan, &self.index) {
+            (GroupPlan::One, _) => {}
+            (GroupPlan::Slots { strides, order, .. }, index) => {
+                let mut rest = match index {
+                    Index::Slots(_) => group as u64,
+                    Index::Tables(tables) => tables[0].keys[group],
+                };
+                for i in order {
+                    ids[*i] = (rest / u64::from(strides[*i])) as u32;
+                    rest %= u64::from(strides[*i]);
+                }
+            }
+            (GroupPlan::Tables(plans), Index::Tables(tables)) => {
+                let mut at = group;
+                for (level, (plan, table)) in plans.iter().zip(tables).enumerate().rev() {
+                    let key = table.keys[at];
+                    for p in plan {
+                        let mask = if p.bits == 64 { u64::MAX } else { (1 << p.bits) - 1 };
+                        ids[p.column] = (key >> p.shift & mask) as u32;
+                    }
+                    if level > 0 {
+                        at = key as u32 as usize;
+                    }
+                }
+            }
+            (GroupPlan::Tables(_), Index::Slots(_)) => {}
+        }
+        ids
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        match &self.index {
+            Index::Slots(_) => 0,
+            Index::Tables(tables) => tables.iter().map(Table::memory).sum(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(bound: usize, closed: bool) -> KeyColumn {
+        KeyColumn { ids: Arc::default(), locals: closed.then(Vec::new), bound }
+    }
+
+    /// Numbers rows the slow way.
+    fn position(groups: &mut Groups, plan: &GroupPlan, ids: &[u32]) -> u32 {
+        match plan {
+            GroupPlan::One => 0,
+            GroupPlan::Slots { strides, .. } => {
+                let slot: u32 = ids.iter().zip(strides).map(|(a, b)| a * b).sum();
+                match groups.tables() {
+                    None => {
+                        groups.cover(slot as usize + 1);
+                        slot
+                    }
+                    Some(tables) => tables[0].insert(u64::from(slot)),
+                }
+            }
+            GroupPlan::Tables(plans) => {
+                let mut at = 0;
+                for (level, plan) in plans.iter().enumerate() {
+                    let base = if level == 0 { 0 } else { u64::from(at) };
+                    let key = plan.iter().fold(base, |k, p| k + (u64::from(ids[p.column]) << p.shift));
+                    at = groups.tables().unwrap()[level].insert(key);
+                }
+                at
+            }
+        }
+    }
+
+    #[test]
+    fn groups_keep_their_numbers_through_merges() {
+        let cases: Vec<Vec<KeyColumn>> = vec![
+            vec![],
+            vec![key(13, true)],
+            vec![key(1, true), key(5, true), key(1, true), key(7, true)],
+            vec![key(3, true), key(1000, false), key(4, true)],
+            vec![key(300, true), key(300, true), key(300, true)],
+            vec![key(1_000_000, false), key(1_000_000, false), key(9, true), key(1 << 31, false)],
+            (0..81).map(|i| key(if i % 3 == 0 { 1 << 20 } else { 6 }, i % 3 != 0)).collect(),
+        ];
+        for keys in cases {
+            let plan = Arc::new(GroupPlan::new(&keys));
+            for many in [[true, true], [false, false], [true, false]] {
+                let mut parts: Vec<(Groups, Vec<(u32, Vec<u32>)>)> = many
+                    .iter()
+                    .enumerate()
+                    .map(|(part, many)| {
+                        let mut groups = Groups::new(Arc::clone(&plan), *many);
+                        let met = (0..200u64)
+                            .map(|i| {
+                                let ids: Vec<u32> = keys
+                                    .iter()
+                                    .enumerate()
+                                    .map(|(c, k)| (crate::intern::mix((i + part as u64 * 100) * 100 + c as u64) % k.bound as u64) as u32)
+                                    .collect();
+                                (position(&mut groups, &plan, &ids), ids)
+                            })
+                            .collect();
+                        (groups, met)
+                    })
+                    .collect();
+                let (other, other_met) = parts.pop().unwrap();
+                let (mut groups, met) = parts.pop().unwrap();
+                let map = groups.absorb(&other);
+                let check = |groups: &Groups, at: u32, ids: &[u32]| assert_eq!(groups.ids(at as usize, keys.len()), ids, "{plan:?}");
+                for (at, ids) in &met {
+                    check(&groups, *at, ids);
+                }
+                for (at, ids) in &other_met {
+                    check(&groups, map.as_ref().map_or(*at, |m| m[*at as usize]), ids);
+                }
+                if matches!(*plan, GroupPlan::Slots { .. }) && !groups.is_slots() {
+                    let map = groups.to_slots();
+                    for (at, ids) in &met {
+                        check(&groups, map[*at as usize], ids);
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,338 @@
+//! The scan: blocks of segments go through filter, grouping and calculation, in one pass, on several threads.
+//!
+//! Owns: the work on one block, and the threads. Never does: interpret questions, order results.
+
+pub(crate) mod apply;
+pub(crate) mod filter;
+pub(crate) mod group;
+pub(crate) mod keys;
+mod measure;
+mod numbers;
+pub(crate) mod pass;
+pub(crate) mod prepare;
+pub(crate) mod select;
+
+use crate::EngineError;
+use crate::calc::States;
+use crate::calc::count::SKIP;
+use apply::FilterBuffers;
+use group::{GroupPlan, Groups, Table};
+use keys::{BlockRef, Known};
+use model::TimeNs;
+use pass::{Grouping, Pass};
+use prepare::Ready;
+use select::Rows;
+use store::segment::Scratch;
+
+/// Buffers of one thread, used again for every block and every question.
+#[derive(Debug, Default)]
+pub(crate) struct Buffers {
+    pub(crate) scratch: Scratch,
+    filter: FilterBuffers,
+    /// Position of the cell of each selected row.
+    cells: Vec<u32>,
+    keys: Vec<u64>,
+    /// Rows that stay when groups are left out.
+    chosen: Vec<u32>,
+    weights: Vec<f64>,
+    /// Ends of runs of rows in the same bucket, and the bucket.
+    cuts: Vec<(usize, u32)>,
+    pub(crate) measure: measure::MeasureBuffers,
+}
+
+/// What one thread has found so far.
+#[derive(Debug)]
+pub(crate) struct Worker {
+    pub(crate) groups: Option<Groups>,
+    pub(crate) states: States,
+    /// Numbers asked for, by key column.
+    known: Vec<Known>,
+    pub(crate) rows_done: u64,
+    pub(crate) rows_scanned: u64,
+    pub(crate) rows_matched: u64,
+    /// Bytes that were taken from the budget.
+    pub(crate) reserved: usize,
+    buffers: Buffers,
+}
+
+impl Worker {
+    pub(crate) fn new(pass: &Pass<'_, '_>, buffers: Buffers) -> Worker {
+        let groups = match &pass.grouping {
+            Grouping::Find { plan, many } => Some(Groups::new(std::sync::Arc::clone(plan), *many)),
+            Grouping::Chosen { .. } => None,
+        };
+        let known = pass.prepared.keys.iter().map(|_| Known::default()).collect();
+        let mut states = States::new(&pass.calcs);
+        if let Some(n) = pass.fixed_groups() {
+            states.resize(n * pass.n_buckets(), n);
+        }
+        Worker { groups, states, known, rows_done: 0, rows_scanned: 0, rows_matched: 0, reserved: 0, buffers }
+    }
+
+    pub(crate) fn into_buffers(self) -> (Option<Groups>, States, Buffers) {
+        (self.groups, self.states, self.buffers)
+    }
+
+    pub(crate) fn memory(&self) -> usize {
+        let known: usize = self.known.iter().map(Known::memory).sum();
+        self.states.memory() + self.groups.as_ref().map_or(0, Groups::memory) + known
+    }
+
+    /// Deals with one block.
+    pub(crate) fn block(&mut self, pass: &Pass<'_, '_>, ready: &Ready<'_>, block: usize) -> Result<(), EngineError> {
+        let segment = &**ready.segment;
+        let at = BlockRef { segment, block };
+        self.rows_done += segment.block_rows(block) as u64;
+        let Buffers { scratch, filter, cells, keys, chosen, weights, cuts, measure } = &mut self.buffers;
+        let (span, low) = time_rows(pass, ready, at, cuts, scratch)?;
+        self.rows_scanned += (span.1 - span.0) as u64;
+        if span.0 == span.1 {
+            return Ok(());
+        }
+        let mut rows = ready.filter.select(segment, block, span, filter, scratch)?;
+        if rows.len() == 0 {
+            return Ok(());
+        }
+        self.rows_matched += (rows.len() - rows.before(low)) as u64;
+
+        // Which group each row belongs to.
+        let n_groups_before = self.states.n_cells;
+        number_rows(pass, ready, at, rows, self.groups.as_mut(), &mut self.known, (cells, keys), scratch)?;
+        match &pass.grouping {
+            Grouping::Find { .. } => {
+                if let Some(groups) = &mut self.groups
+                    && pass.buckets.is_none()
+                {
+                    let n = groups.len();
+                    if n > n_groups_before {
+                        let n = if groups.is_slots() { n } else { n.max(n_groups_before * 2) };
+                        self.states.resize(n, n);
+                    }
+                }
+            }
+            Grouping::Chosen { map, .. } => {
+                rows = choose(map, rows, cells, chosen);
+                if rows.len() == 0 {
+                    return Ok(());
+                }
+            }
+        }
+
+        weights.clear();
+        let weights = if pass.calcs.weighted {
+            match segment.uniform_sample_rate() {
+                Some(rate) => weights.resize(rows.len(), rate),
+                None => {
+                    let rates = segment.read_sample_rates(block, scratch)?;
+                    weights.resize(rows.len(), 0.0);
+                    rows.each_value(rates, |i, w| weights[i] = w);
+                }
+            }
+            Some(weights.as_slice())
+        } else {
+            None
+        };
+        if let Some(concurrency) = &mut self.states.concurrency {
+            measure.add_spans(concurrency, ready, at, rows, cells, weights, scratch)?;
+        }
+
+        // Spans from before the range count for nothing else.
+        let lead = rows.before(low);
+        let rows = rows.skip(lead);
+        let cells = &mut cells[lead..];
+        let weights = weights.map(|w| &w[lead..]);
+        if rows.len() == 0 {
+            return Ok(());
+        }
+        if let Some(buckets) = &pass.buckets {
+            let mut from = 0;
+            for (end, bucket) in cuts.iter() {
+                let to = rows.before(*end);
+                let first = bucket * buckets.n_groups as u32;
+                cells[from..to].iter_mut().for_each(|c| *c += first);
+                from = to;
+            }
+        }
+        match (cells.first(), cuts.len() == 1 && matches!(pass.group_plan(), GroupPlan::One)) {
+            (Some(cell), true) => self.states.count.add_to(*cell as usize, cells.len(), weights),
+            _ => self.states.count.add(cells, weights),
+        }
+        for (f, (field, state)) in pass.calcs.fields.iter().zip(&mut self.states.fields).enumerate() {
+            measure.add_field(pass, f, field, state, ready, at, (rows, cells, weights), &mut self.known, scratch)?;
+        }
+        Ok(())
+    }
+
+    /// Goes over to arithmetic if the table has become too full for one.
+    pub(crate) fn settle(&mut self, pass: &Pass<'_, '_>) {
+        if let Some(groups) = &mut self.groups
+            && groups.is_crowded()
+        {
+            let map = groups.to_slots();
+            let n = groups.len();
+            self.remap(pass, &map, n);
+        }
+    }
+
+    /// Moves the states of all groups.
+    pub(crate) fn remap(&mut self, pass: &Pass<'_, '_>, map: &[u32], n: usize) {
+        let old = std::mem::replace(&mut self.states, States::new(&pass.calcs));
+        self.states.resize(n, n);
+        let map = crate::calc::count::CellMap::To(map);
+        self.states.merge(old, map, map);
+    }
+}
+
+/// Rows of the block that lie in the range or lead up to it, the first row in the range itself, and the buckets.
+fn time_rows(
+    pass: &Pass<'_, '_>,
+    ready: &Ready<'_>,
+    BlockRef { segment, block }: BlockRef<'_>,
+    cuts: &mut Vec<(usize, u32)>,
+    scratch: &mut Scratch,
+) -> Result<((usize, usize), usize), EngineError> {
+    cuts.clear();
+    let n = segment.block_rows(block);
+    let (first, last) = segment.block_times(block);
+    let (start, end) = (pass.start_ns, pass.end_ns);
+    let inside = first >= start && last < end;
+    let bucket_of = |t: TimeNs| pass.buckets.as_ref().map_or(0, |b| b.index(t));
+    if inside && bucket_of(first) == bucket_of(last) {
+        cuts.push((n, bucket_of(first)));
+        return Ok(((0, n), 0));
+    }
+    let times = segment.read_times(block, scratch)?;
+    let lead = times.partition_point(|t| *t < ready.lead_ns);
+    let low = times.partition_point(|t| *t < start).max(lead);
+    let high = times.partition_point(|t| *t < end).max(low);
+    if let Some(buckets) = &pass.buckets {
+        let mut from = low;
+        while from < high {
+            let bucket = buckets.index(times[from]);
+            let next = buckets.start(bucket + 1);
+            // Neighbouring buckets hold about as many rows: look near first.
+            let mut step = 64;
+            let mut to = from + 1;
+            while to < high && times[to] < next {
+                from = to;
+                to = (to + step).min(high);
+                step *= 2;
+            }
+            let to = from + times[from..to].partition_point(|t| *t < next);
+            cuts.push((to, bucket));
+            from = to;
+        }
+    } else {
+        cuts.push((high, 0));
+    }
+    Ok(((lead, high), low))
+}
+
+/// Writes the position of the group of each row to `cells`; [`SKIP`] where it is not among those looked for.
+#[allow(clippy::too_many_arguments)]
+fn number_rows(
+    pass: &Pass<'_, '_>,
+    ready: &Ready<'_>,
+    at: BlockRef<'_>,
+    rows: Rows<'_>,
+    groups: Option<&mut Groups>,
+    known: &mut [Known],
+    (cells, keys): (&mut Vec<u32>, &mut Vec<u64>),
+    scratch: &mut Scratch,
+) -> Result<(), EngineError> {
+    let n = rows.len();
+    cells.clear();
+    cells.resize(n, 0);
+    let mut each = |column: usize, f: &mut dyn FnMut(&keys::KeyPart<'_>, &mut Known, &mut Scratch) -> Result<(), EngineError>| {
+        ready.keys[column].iter().try_for_each(|part| f(part, &mut known[column], scratch))
+    };
+    match pass.group_plan() {
+        GroupPlan::One => {}
+        GroupPlan::Slots { strides, open, .. } => {
+            for (column, stride) in strides.iter().enumerate() {
+                let ids = &pass.prepared.keys[column].ids;
+                let stride = *stride;
+                each(column, &mut |part, known, scratch| {
+                    if stride == 1 {
+                        return part.each_id(ids, at, rows, known, scratch, |i, id| cells[i] += id);
+                    }
+                    part.each_id(ids, at, rows, known, scratch, |i, id| cells[i] += id * stride)
+                })?;
+            }
+            match (groups, &pass.grouping) {
+                (Some(groups), _) => {
+                    if let Some(tables) = groups.tables() {
+                        number_by(&mut tables[0], cells);
+                    } else if *open {
+                        let top = cells.iter().copied().max().unwrap_or(0);
+                        groups.cover(top as usize + 1);
+                    }
+                }
+                (None, Grouping::Chosen { groups, .. }) => {
+                    if let Some(tables) = groups.tables_ref() {
+                        cells.iter_mut().for_each(|c| *c = tables[0].find(u64::from(*c)).unwrap_or(SKIP));
+                    }
+                }
+                (None, Grouping::Find { .. }) => return Err(EngineError::Internal { what: "a run that finds groups has some" }),
+            }
+        }
+        GroupPlan::Tables(plans) => {
+            let mut own = groups.and_then(Groups::tables);
+            for (level, plan) in plans.iter().enumerate() {
+                keys.clear();
+                keys.extend(cells.iter().map(|c| u64::from(*c)));
+                for packed in plan {
+                    let ids = &pass.prepared.keys[packed.column].ids;
+                    let shift = packed.shift;
+                    each(packed.column, &mut |part, known, scratch| {
+                        part.each_id(ids, at, rows, known, scratch, |i, id| keys[i] += u64::from(id) << shift)
+                    })?;
+                }
+                match (&mut own, &pass.grouping) {
+                    (Some(tables), _) => {
+                        let table = &mut tables[level];
+                        cells.iter_mut().zip(keys.iter()).for_each(|(c, k)| *c = table.insert(*k));
+                    }
+                    (None, Grouping::Chosen { groups, .. }) => {
+                        let Some(table) = groups.tables_ref().and_then(|t| t.get(level)) else { continue };
+                        // A position that was skipped in one table is none in the next.
+                        cells.iter_mut().zip(keys.iter()).for_each(|(c, k)| *c = table.find(*k).unwrap_or(SKIP));
+                    }
+                    (None, Grouping::Find { .. }) => return Err(EngineError::Internal { what: "a run that finds groups has tables" }),
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Replaces keys by their positions in a table.
+fn number_by(table: &mut Table, cells: &mut [u32]) {
+    let mut last = (u32::MAX, 0);
+    for c in cells {
+        if *c != last.0 || last.0 == u32::MAX {
+            last = (*c, table.insert(u64::from(*c)));
+        }
+        *c = last.1;
+    }
+}
+
+/// Keeps the rows of chosen groups, and their positions among those.
+fn choose<'r>(map: &[u32], rows: Rows<'r>, cells: &mut Vec<u32>, chosen: &'r mut Vec<u32>) -> Rows<'r> {
+    let mut dropped = false;
+    for c in cells.iter_mut() {
+        *c = map.get(*c as usize).copied().unwrap_or(SKIP);
+        dropped |= *c == SKIP;
+    }
+    if !dropped {
+        return rows;
+    }
+    chosen.clear();
+    rows.each(|i, row| {
+        if cells[i] != SKIP {
+            chosen.push(row as u32);
+        }
+    });
+    cells.retain(|c| *c != SKIP);
+    Rows::List(chosen)
+}

@@ -1,0 +1,282 @@
+//! One pass over the planned blocks: shares them among threads, watches time and memory, merges what was found.
+//!
+//! Owns: threads, budget, deadline, cancel, progress. Never does: the work on a block.
+
+use super::group::{GroupPlan, Groups};
+use super::prepare::Prepared;
+use super::{Buffers, Worker};
+use crate::calc::count::CellMap;
+use crate::calc::{CalcPlan, States};
+use crate::intern::Caches;
+use crate::run::{Budget, Run};
+use crate::{EngineError, Progress};
+use model::TimeNs;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Time buckets of a pass. The cell of a row is `bucket * n_groups + group`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Buckets {
+    pub(crate) first_ns: TimeNs,
+    pub(crate) step_ns: i64,
+    pub(crate) n: usize,
+    pub(crate) n_groups: usize,
+}
+
+impl Buckets {
+    /// The bucket of a time, which must not lie before the first.
+    pub(crate) fn index(&self, t: TimeNs) -> u32 {
+        (t.saturating_sub(self.first_ns).max(0) / self.step_ns) as u32
+    }
+
+    /// When a bucket starts.
+    pub(crate) fn start(&self, bucket: u32) -> TimeNs {
+        self.first_ns.saturating_add(self.step_ns.saturating_mul(i64::from(bucket)))
+    }
+}
+
+/// How rows find their group.
+#[derive(Debug)]
+pub(crate) enum Grouping<'g> {
+    /// Groups are numbered as they come.
+    Find {
+        plan: Arc<GroupPlan>,
+        /// Most combinations are expected to occur.
+        many: bool,
+    },
+    /// Only groups that an earlier pass found count.
+    Chosen {
+        plan: Arc<GroupPlan>,
+        groups: &'g Groups,
+        /// From their position in that pass to that in this one.
+        map: &'g [u32],
+        n: usize,
+    },
+}
+
+/// One pass.
+#[derive(Debug)]
+pub(crate) struct Pass<'s, 'g> {
+    pub(crate) prepared: &'g Prepared<'s>,
+    pub(crate) calcs: CalcPlan,
+    pub(crate) grouping: Grouping<'g>,
+    pub(crate) buckets: Option<Buckets>,
+    pub(crate) start_ns: TimeNs,
+    pub(crate) end_ns: TimeNs,
+}
+
+impl Pass<'_, '_> {
+    pub(crate) fn group_plan(&self) -> &GroupPlan {
+        match &self.grouping {
+            Grouping::Find { plan, .. } | Grouping::Chosen { plan, .. } => plan,
+        }
+    }
+
+    /// Number of groups, if it is certain before the pass.
+    pub(crate) fn fixed_groups(&self) -> Option<usize> {
+        match &self.grouping {
+            Grouping::Chosen { n, .. } => Some(*n),
+            Grouping::Find { .. } => self.buckets.map(|b| b.n_groups),
+        }
+    }
+
+    pub(crate) fn n_buckets(&self) -> usize {
+        self.buckets.map_or(1, |b| b.n)
+    }
+}
+
+/// What a pass found.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) groups: Option<Groups>,
+    pub(crate) states: States,
+    pub(crate) rows_done: u64,
+    pub(crate) rows_scanned: u64,
+    pub(crate) rows_matched: u64,
+}
+
+/// How often progress is told.
+const PROGRESS_EVERY: Duration = Duration::from_millis(50);
+
+struct Shared<'a> {
+    next: AtomicUsize,
+    stop: AtomicBool,
+    rows_done: AtomicU64,
+    error: Mutex<Option<EngineError>>,
+    workers: Vec<Mutex<Worker>>,
+    budget: &'a Budget,
+}
+
+/// Called with what was found so far.
+pub(crate) type OnFound<'a> = &'a dyn Fn(Found);
+
+impl Pass<'_, '_> {
+    /// Reads all planned blocks, or as many as the deadline allows.
+    pub(crate) fn run(&self, run: &Run, budget: &Budget, caches: &Caches, on_found: Option<OnFound<'_>>) -> Result<Found, EngineError> {
+        let threads = run.threads.min(self.prepared.units.len()).max(1);
+        let take = |_| Mutex::new(Worker::new(self, caches.buffers.lock().pop().unwrap_or_default()));
+        let shared = Shared {
+            next: AtomicUsize::new(0),
+            stop: AtomicBool::new(false),
+            rows_done: AtomicU64::new(0),
+            error: Mutex::new(None),
+            workers: (0..threads).map(take).collect(),
+            budget,
+        };
+        std::thread::scope(|scope| {
+            for worker in 1..threads {
+                let shared = &shared;
+                scope.spawn(move || self.work(run, shared, worker, None));
+            }
+            self.work(run, &shared, 0, on_found);
+        });
+        let reserved: usize = shared.workers.iter().map(|w| w.lock().reserved).sum();
+        budget.release(reserved);
+        let error = shared.error.lock().take();
+        let mut found: Option<Found> = None;
+        for worker in shared.workers {
+            let worker = worker.into_inner();
+            let (rows_done, rows_scanned, rows_matched) = (worker.rows_done, worker.rows_scanned, worker.rows_matched);
+            let (groups, states, buffers) = worker.into_buffers();
+            let mut kept = caches.buffers.lock();
+            if kept.len() < 64 {
+                kept.push(buffers);
+            }
+            drop(kept);
+            let part = Found { groups, states, rows_done, rows_scanned, rows_matched };
+            found = Some(match found {
+                None => part,
+                Some(before) => self.combine(before, part),
+            });
+        }
+        match (error, found) {
+            (Some(e), _) => Err(e),
+            (None, Some(found)) => Ok(found),
+            (None, None) => Err(EngineError::Internal { what: "a pass has at least one thread" }),
+        }
+    }
+
+    /// One thread's share.
+    fn work(&self, run: &Run, shared: &Shared<'_>, who: usize, on_found: Option<OnFound<'_>>) {
+        let (mut told, mut shown) = ((run.clock)(), (run.clock)());
+        loop {
+            if shared.stop.load(Ordering::Relaxed) {
+                return;
+            }
+            if run.cancel.load(Ordering::Relaxed) {
+                *shared.error.lock() = Some(EngineError::Cancelled);
+                shared.stop.store(true, Ordering::Relaxed);
+                return;
+            }
+            let now = (run.clock)();
+            if run.deadline.is_some_and(|d| now >= d) {
+                shared.stop.store(true, Ordering::Relaxed);
+                return;
+            }
+            let unit = shared.next.fetch_add(1, Ordering::Relaxed);
+            let Some((segment, block)) = self.prepared.units.get(unit) else { return };
+            let ready = &self.prepared.segments[*segment as usize];
+            let mut worker = shared.workers[who].lock();
+            if let Err(e) = worker.block(self, ready, *block as usize).and_then(|()| self.watch(&mut worker, shared.budget)) {
+                shared.error.lock().get_or_insert(e);
+                shared.stop.store(true, Ordering::Relaxed);
+                return;
+            }
+            drop(worker);
+            let rows = ready.segment.block_rows(*block as usize) as u64;
+            let rows_done = shared.rows_done.fetch_add(rows, Ordering::Relaxed) + rows;
+            if who == 0 {
+                self.tell(run, shared, rows_done, (&mut told, &mut shown), on_found);
+            }
+        }
+    }
+
+    /// Keeps a thread's memory inside the budget.
+    fn watch(&self, worker: &mut Worker, budget: &Budget) -> Result<(), EngineError> {
+        worker.settle(self);
+        let memory = worker.memory();
+        if memory <= worker.reserved {
+            return Ok(());
+        }
+        // Ask for more than is needed now, so as not to ask at every block.
+        let more = memory - worker.reserved;
+        let (what, hint) = ("groups and values", "filter more, group by fewer columns, or narrow the time range");
+        match budget.reserve(more, what, hint) {
+            Ok(()) => worker.reserved += more,
+            Err(e) => {
+                if !worker.states.compact() {
+                    return Err(e);
+                }
+                let memory = worker.memory();
+                if memory > worker.reserved {
+                    budget.reserve(memory - worker.reserved, what, hint)?;
+                    worker.reserved = memory;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, run: &Run, shared: &Shared<'_>, rows_done: u64, (told, shown): (&mut Instant, &mut Instant), on_found: Option<OnFound<'_>>) {
+        let now = (run.clock)();
+        if let Some(on_progress) = &run.on_progress
+            && now.duration_since(*told) >= PROGRESS_EVERY
+        {
+            *told = now;
+            on_progress(Progress { rows_done, rows_planned: self.prepared.rows_planned });
+        }
+        if let (Some((every, _)), Some(on_found)) = (&run.on_partial, on_found)
+            && now.duration_since(*shown) >= *every
+        {
+            let mut found: Option<Found> = None;
+            for worker in &shared.workers {
+                let part = {
+                    let w = worker.lock();
+                    Found {
+                        groups: w.groups.clone(),
+                        states: w.states.clone(),
+                        rows_done: w.rows_done,
+                        rows_scanned: w.rows_scanned,
+                        rows_matched: w.rows_matched,
+                    }
+                };
+                found = Some(match found {
+                    None => part,
+                    Some(before) => self.combine(before, part),
+                });
+            }
+            if let Some(found) = found {
+                on_found(found);
+            }
+            *shown = (run.clock)();
+        }
+    }
+
+    /// Adds up what two threads found.
+    fn combine(&self, mut a: Found, mut b: Found) -> Found {
+        if let (Some(x), Some(y)) = (&a.groups, &b.groups)
+            && y.is_slots()
+            && !x.is_slots()
+        {
+            std::mem::swap(&mut a, &mut b);
+        }
+        let map = match (&mut a.groups, &b.groups) {
+            (Some(x), Some(y)) => x.absorb(y),
+            _ => None,
+        };
+        let n_groups = match (&a.groups, self.fixed_groups()) {
+            (_, Some(n)) => n,
+            (Some(groups), None) => groups.len(),
+            (None, None) => 1,
+        };
+        a.states.resize((n_groups * self.n_buckets()).max(b.states.n_cells * usize::from(map.is_none())), n_groups);
+        let map = map.as_deref().map_or(CellMap::Same, CellMap::To);
+        a.states.merge(b.states, map, map);
+        a.rows_done += b.rows_done;
+        a.rows_scanned += b.rows_scanned;
+        a.rows_matched += b.rows_matched;
+        a
+    }
+}

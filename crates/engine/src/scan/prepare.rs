@@ -1,0 +1,343 @@
+//! What has to be read: segments that may hold something, with filters, group columns and numbers made ready.
+//!
+//! Owns: pruning, numbering of group values before the scan, ranges of numbers. Never does: read blocks, except those
+//! of integers whose values are not known yet.
+
+use super::filter::Filter;
+use super::keys::{KeyColumn, KeyPart, intern_code};
+use crate::intern::{Caches, CodeMap, ColumnIds, Key, UNSET};
+use crate::plan::{DURATION_MS, PARENT_ID, Plan};
+use crate::run::parallel;
+use crate::{EngineError, Field};
+use hashbrown::HashMap;
+use model::TimeNs;
+use model::query::Combination;
+use std::sync::Arc;
+use store::Segment;
+use store::segment::{Column, Dict, Layout, Scratch};
+
+/// Values of a column in all segments together, up to which they get small numbers of their own per question.
+const COMPACT_VALUES: usize = 1 << 16;
+/// Integers of a segment that lie this close together are numbered by table.
+const SMALL_SPAN: f64 = 16_384.0;
+
+/// Where events come from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Source<'s> {
+    /// Newest first.
+    pub(crate) segments: &'s [Arc<Segment>],
+    /// Names of their datasets; empty if there are none.
+    pub(crate) datasets: &'s [Arc<str>],
+}
+
+impl Source<'_> {
+    pub(crate) fn dataset(&self, segment: usize) -> &str {
+        self.datasets.get(segment).map_or("", |d| d)
+    }
+}
+
+/// A segment made ready.
+#[derive(Debug)]
+pub(crate) struct Ready<'s> {
+    pub(crate) segment: &'s Arc<Segment>,
+    /// Position in the source.
+    pub(crate) index: usize,
+    pub(crate) filter: Filter<'s>,
+    /// Parts of each key column.
+    pub(crate) keys: Vec<Vec<KeyPart<'s>>>,
+    /// Physical columns of each calculated field.
+    pub(crate) fields: Vec<Vec<Column<'s>>>,
+    /// Of `duration_ms`, if spans are laid over time.
+    pub(crate) durations: Vec<Column<'s>>,
+    /// Spans that began from here on may still be under way at the start of the range.
+    pub(crate) lead_ns: TimeNs,
+}
+
+/// What the numbers of a field are like, over all segments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldRange {
+    pub(crate) range: (f64, f64),
+    /// All are integers.
+    pub(crate) whole: bool,
+    /// None was found.
+    pub(crate) empty: bool,
+}
+
+/// All that is known before blocks are read.
+#[derive(Debug)]
+pub(crate) struct Prepared<'s> {
+    pub(crate) segments: Vec<Ready<'s>>,
+    /// Group columns, then columns whose values are counted by number.
+    pub(crate) keys: Vec<KeyColumn>,
+    /// For each field: the key column by which its values are counted.
+    pub(crate) distinct_keys: Vec<Option<usize>>,
+    pub(crate) ranges: Vec<FieldRange>,
+    /// Blocks to read, newest first: segment, block.
+    pub(crate) units: Vec<(u32, u32)>,
+    pub(crate) rows_planned: u64,
+    /// First and last time of the events in the range, as far as known.
+    pub(crate) times: Option<(TimeNs, TimeNs)>,
+    /// Sample rates differ from 1.
+    pub(crate) weighted: bool,
+}
+
+/// What is wanted of the segments.
+#[derive(Debug)]
+pub(crate) struct Wanted<'p> {
+    pub(crate) plan: &'p Plan,
+    /// Calculated fields, and whether their distinct values are counted.
+    pub(crate) fields: Vec<(Field, bool)>,
+    /// Spans are laid over time.
+    pub(crate) concurrency: bool,
+}
+
+/// A part of a key column before it is numbered.
+enum Part<'s> {
+    Dict(Column<'s>, Arc<Dict>),
+    Bools(Column<'s>),
+    Small(Column<'s>, Arc<CodeMap>),
+    Raw(Column<'s>),
+    Const(Key, String),
+    Root(Vec<Column<'s>>),
+}
+
+/// A segment before its values are numbered.
+struct Draft<'s> {
+    ready: Ready<'s>,
+    parts: Vec<Vec<Part<'s>>>,
+}
+
+pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Caches, threads: usize) -> Result<Prepared<'s>, EngineError> {
+    let plan = wanted.plan;
+    let key_fields: Vec<&Field> = plan.breakdowns.iter().chain(wanted.fields.iter().filter(|(_, d)| *d).map(|(f, _)| f)).collect();
+    let cached: Vec<Arc<ColumnIds>> = key_fields.iter().map(|f| caches.column(f.name())).collect();
+    let overlapping: Vec<usize> = (0..source.segments.len())
+        .filter(|i| {
+            let s = &source.segments[*i];
+            s.n_rows() > 0 && s.times().0 < plan.end_ns && (wanted.concurrency || s.times().1 >= plan.start_ns)
+        })
+        .collect();
+    let threads = if overlapping.iter().map(|i| source.segments[*i].n_blocks()).sum::<usize>() < 4 { 1 } else { threads };
+    let drafts = parallel(threads, overlapping.len(), |i| draft(source, overlapping[i], wanted, &key_fields, &cached));
+    let mut kept = Vec::new();
+    for draft in drafts {
+        kept.extend(draft?);
+    }
+    let weighted = !plan.usage_mode && kept.iter().any(|d| d.ready.segment.uniform_sample_rate() != Some(1.0));
+    let n_groups = plan.breakdowns.len();
+    let mut keys = Vec::new();
+    let mut distinct_keys = vec![None; wanted.fields.len()];
+    let mut field_of_key = wanted.fields.iter().enumerate().filter(|(_, (_, d))| *d).map(|(i, _)| i);
+    for (k, ids) in cached.into_iter().enumerate() {
+        let raw = kept.iter().any(|d| d.parts[k].iter().any(|p| matches!(p, Part::Raw(_))));
+        if k >= n_groups {
+            let field = field_of_key.next();
+            if raw {
+                // Values without numbers are counted by identity.
+                continue;
+            }
+            if let Some(field) = field {
+                distinct_keys[field] = Some(keys.len());
+            }
+        }
+        let place = keys.len();
+        keys.push(number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, raw));
+    }
+    let ranges = (0..wanted.fields.len()).map(|f| range(&kept, f)).collect();
+    let segments: Vec<Ready<'s>> = kept.into_iter().map(|d| d.ready).collect();
+    let (mut units, mut rows_planned, mut times) = (Vec::new(), 0, None::<(TimeNs, TimeNs)>);
+    for (i, ready) in segments.iter().enumerate() {
+        for block in 0..ready.segment.n_blocks() {
+            let (first, last) = ready.segment.block_times(block);
+            if first >= plan.end_ns || last < ready.lead_ns {
+                continue;
+            }
+            units.push((last, i as u32, block as u32));
+            rows_planned += ready.segment.block_rows(block) as u64;
+            let (a, b) = (first.max(plan.start_ns), last.min(plan.end_ns - 1));
+            times = Some(times.map_or((a, b), |(x, y)| (x.min(a), y.max(b))));
+        }
+    }
+    units.sort_by_key(|(last, ..)| std::cmp::Reverse(*last));
+    let units = units.into_iter().map(|(_, s, b)| (s, b)).collect();
+    Ok(Prepared { segments, keys, distinct_keys, ranges, units, rows_planned, times, weighted })
+}
+
+fn columns<'s>(segment: &'s Segment, field: &Field) -> Vec<Column<'s>> {
+    match field {
+        Field::Column(name) => segment.find(name).collect(),
+        Field::IsRoot | Field::Dataset => Vec::new(),
+    }
+}
+
+/// `None`: the segment holds nothing that is asked for.
+fn draft<'s>(
+    source: Source<'s>,
+    index: usize,
+    wanted: &Wanted<'_>,
+    key_fields: &[&Field],
+    cached: &[Arc<ColumnIds>],
+) -> Result<Option<Draft<'s>>, EngineError> {
+    let segment = &source.segments[index];
+    let plan = wanted.plan;
+    let (mut durations, mut lead_ns) = (Vec::new(), plan.start_ns);
+    if wanted.concurrency {
+        durations = segment.find(DURATION_MS).filter(|c| matches!(c.layout, Layout::Ints | Layout::Floats)).collect();
+        let longest_ms = durations.iter().filter_map(|c| c.range).fold(0.0, |m: f64, r| m.max(r.1));
+        lead_ns = plan.start_ns.saturating_sub((longest_ms * 1e6).ceil() as i64);
+        if segment.times().1 < lead_ns {
+            return Ok(None);
+        }
+    }
+    let any = plan.combination == Combination::Or;
+    let Some(filter) = Filter::compile(&plan.conditions, any, segment, source.dataset(index))? else { return Ok(None) };
+    let mut parts = Vec::with_capacity(key_fields.len());
+    for (field, ids) in key_fields.iter().zip(cached) {
+        parts.push(match field {
+            Field::Dataset => vec![Part::Const(Key::text(source.dataset(index)), source.dataset(index).to_owned())],
+            Field::IsRoot => vec![Part::Root(segment.find(PARENT_ID).collect())],
+            Field::Column(name) => segment.find(name).map(|c| part(segment, c, ids)).collect::<Result<_, _>>()?,
+        });
+    }
+    let fields = wanted.fields.iter().map(|(f, _)| columns(segment, f)).collect();
+    let ready = Ready { segment, index, filter, keys: Vec::new(), fields, durations, lead_ns };
+    Ok(Some(Draft { ready, parts }))
+}
+
+fn part<'s>(segment: &'s Arc<Segment>, column: Column<'s>, ids: &ColumnIds) -> Result<Part<'s>, EngineError> {
+    Ok(match column.layout {
+        Layout::Dict => Part::Dict(column, segment.dict(&column)?),
+        Layout::Bools => Part::Bools(column),
+        Layout::Ints => match column.range {
+            Some((min, max)) if max - min < SMALL_SPAN && min.abs() < 9e15 => {
+                let map = ids.map(segment, column.index, (max - min) as usize + 1);
+                find_ints(segment, &column, min as i64, &map, ids)?;
+                Part::Small(column, map)
+            }
+            _ => Part::Raw(column),
+        },
+        Layout::Floats | Layout::Ids => Part::Raw(column),
+    })
+}
+
+/// Numbers the integers that occur in a segment, once for all questions.
+fn find_ints(segment: &Segment, column: &Column<'_>, base: i64, map: &CodeMap, ids: &ColumnIds) -> Result<(), EngineError> {
+    if map.is_complete() {
+        return Ok(());
+    }
+    let mut occurs = vec![false; map.len()];
+    let mut scratch = Scratch::default();
+    for block in 0..segment.n_blocks() {
+        let (values, valid) = segment.read_ints(column, block, &mut scratch)?;
+        for (row, v) in values.iter().enumerate() {
+            if let Some(o) = occurs.get_mut(v.wrapping_sub(base) as usize)
+                && super::select::is_valid(valid, row)
+            {
+                *o = true;
+            }
+        }
+    }
+    for (offset, _) in occurs.iter().enumerate().filter(|(_, o)| **o) {
+        map.set(offset, ids.interner.intern(Key::int(base + offset as i64), || ""));
+    }
+    map.complete(occurs.iter().filter(|o| **o).count());
+    Ok(())
+}
+
+/// Gives the values of the `k`th key column their numbers; its parts go to `place` among those of each segment.
+fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<ColumnIds>, raw: bool) -> KeyColumn {
+    let values = |p: &Part<'_>| match p {
+        Part::Dict(_, dict) => dict.len(),
+        Part::Small(_, map) => map.n_complete(),
+        Part::Bools(_) | Part::Root(_) => 2,
+        Part::Const(..) => 1,
+        Part::Raw(_) => 0,
+    };
+    let n: usize = drafts.iter().flat_map(|d| &d.parts[k]).map(values).sum();
+    let compact = !raw && n <= COMPACT_VALUES;
+    let mut locals = Locals { compact, map: HashMap::new(), ids: Vec::new() };
+    for draft in &mut *drafts {
+        let segment = draft.ready.segment;
+        let mut ready = Vec::new();
+        for part in std::mem::take(&mut draft.parts[k]) {
+            ready.push(match part {
+                Part::Const(key, text) => KeyPart::Const(locals.get(ids.interner.intern(key, || &text))),
+                Part::Root(parents) => {
+                    let [child, root] = [false, true].map(|b| locals.get(ids.interner.intern(Key::bool(b), || "")));
+                    KeyPart::Root { parents, root, child }
+                }
+                Part::Bools(column) => {
+                    let [no, yes] = [false, true].map(|b| locals.get(ids.interner.intern(Key::bool(b), || "")));
+                    KeyPart::Codes { column, ids: Box::new([no, yes, 0]) }
+                }
+                Part::Small(column, _) if raw => KeyPart::Raw { column },
+                Part::Small(column, map) => {
+                    let small = (0..map.len()).map(|offset| match map.get(offset) {
+                        UNSET => 0,
+                        id => locals.get(id),
+                    });
+                    let base = column.range.map_or(0, |r| r.0 as i64);
+                    KeyPart::Small { column, base, ids: small.collect() }
+                }
+                Part::Raw(column) => KeyPart::Raw { column },
+                Part::Dict(column, dict) => {
+                    let map = ids.map(segment, column.index, dict.len());
+                    if compact {
+                        let table = (0..dict.len()).map(|code| {
+                            let id = match map.get(code) {
+                                UNSET => intern_code(&map, &dict, &ids, code),
+                                id => id,
+                            };
+                            locals.get(id)
+                        });
+                        KeyPart::Codes { column, ids: table.chain([0]).collect() }
+                    } else {
+                        KeyPart::Map { column, map, dict }
+                    }
+                }
+            });
+        }
+        debug_assert_eq!(draft.ready.keys.len(), place);
+        draft.ready.keys.push(ready);
+    }
+    // Without numbers of their own, values that are new to the engine come on top of those it knows.
+    let bound = if compact { locals.ids.len() + 1 } else { ids.interner.bound() + 1 };
+    let known = if compact { 0 } else { ids.interner.bound() };
+    let unmet = if compact || known > 0 { 0 } else { n };
+    KeyColumn { ids, locals: compact.then_some(locals.ids), bound: bound + unmet }
+}
+
+/// Numbers of one question.
+struct Locals {
+    compact: bool,
+    map: HashMap<u32, u32>,
+    ids: Vec<u32>,
+}
+
+impl Locals {
+    fn get(&mut self, id: u32) -> u32 {
+        if !self.compact {
+            return id + 1;
+        }
+        let ids = &mut self.ids;
+        *self.map.entry(id).or_insert_with(|| {
+            ids.push(id);
+            ids.len() as u32
+        })
+    }
+}
+
+fn range(drafts: &[Draft<'_>], field: usize) -> FieldRange {
+    let mut out = FieldRange { range: (f64::INFINITY, f64::NEG_INFINITY), whole: true, empty: true };
+    for column in drafts.iter().flat_map(|d| &d.ready.fields[field]) {
+        if let (Layout::Ints | Layout::Floats, Some((min, max))) = (column.layout, column.range) {
+            out.range = (out.range.0.min(min), out.range.1.max(max));
+            out.whole &= column.layout == Layout::Ints;
+            out.empty = false;
+        }
+    }
+    if out.empty {
+        out.range = (0.0, 0.0);
+    }
+    out
+}
