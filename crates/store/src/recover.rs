@@ -117,6 +117,7 @@ pub(crate) fn open(options: StoreOptions) -> Result<Shared, StoreError> {
             d.columns.lock().load(row);
         }
     }
+    let id_seed = contents.segments.iter().fold(options.seed, |seed, s| seed ^ model::hash64(s.id.as_bytes()));
     let mut known = BTreeSet::new();
     for row in contents.segments {
         let path = segment_path(&paths.segments, row.dataset, &row.id);
@@ -162,6 +163,7 @@ pub(crate) fn open(options: StoreOptions) -> Result<Shared, StoreError> {
         seal_soon: false.into(),
         stop: false.into(),
         next_id: AtomicU64::new(0),
+        id_seed,
         paths: paths.clone(),
         options: options.clone(),
     };

@@ -158,7 +158,11 @@ impl Shared {
 
     /// Writes a segment file so that it survives a crash, and opens it. It is not live yet.
     pub(crate) fn write_segment(&self, dataset: u64, image: &[u8], rows: usize) -> Result<Written, StoreError> {
-        let id = self.new_id();
+        let mut id = self.new_id();
+        while segment_path(&self.paths.segments, dataset, &id).exists() {
+            // Only with a fixed seed and a clock that stands still; but a live file must never be written over.
+            id = self.new_id();
+        }
         let path = segment_path(&self.paths.segments, dataset, &id);
         let temporary = path.with_extension("seg.tmp");
         let result = self.try_write_segment(dataset, id, image, rows);

@@ -131,6 +131,8 @@ pub(crate) struct Shared {
     pub(crate) seal_soon: AtomicBool,
     pub(crate) stop: AtomicBool,
     pub(crate) next_id: AtomicU64,
+    /// Depends on the live segments, so that no name of theirs can come up again.
+    pub(crate) id_seed: u64,
     /// Holds the directory; none once closed.
     pub(crate) lock: Mutex<Option<File>>,
 }
@@ -160,7 +162,7 @@ impl Shared {
     /// A new name for a file: sortable by time, unique.
     pub(crate) fn new_id(&self) -> String {
         let mut key = [0; 16];
-        key[..8].copy_from_slice(&self.options.seed.to_le_bytes());
+        key[..8].copy_from_slice(&self.id_seed.to_le_bytes());
         key[8..].copy_from_slice(&self.next_id.fetch_add(1, Relaxed).to_le_bytes());
         let ms = u64::try_from(self.now() / 1_000_000).unwrap_or(0);
         ulid::Ulid::from_parts(ms, model::hash128(&key)).to_string()
