@@ -334,7 +334,7 @@ pub(crate) struct Context {
 
 impl Context {
     /// The context of a user's request on a screen, by a button.
-    pub(crate) fn new(user: &User, screen: &'static str, button: &'static str, n: u64, rng: &mut Rng) -> Context {
+    pub(crate) fn new(user: &User, screen: &'static str, button: &'static str, n: u64, rng: &mut Rng, ids: &mut Rng) -> Context {
         let h = user.hash;
         let of = |salt: u64, n: u64| mix(h ^ salt) % n;
         let plan = ["free", "free", "free", "plus", "pro", "team"][of(1, 6) as usize];
@@ -352,7 +352,7 @@ impl Context {
         lean.str("app.experiment.cohort", ["control", "a", "b", "c"][of(5, 4) as usize]);
         lean.str("ui.button", button);
         lean.str("geo.country", user.country.0);
-        lean.fmt("request.id", format_args!("{:016x}{:016x}", rng.bits(), rng.bits()));
+        lean.fmt("request.id", format_args!("{:016x}{:016x}", ids.bits(), ids.bits()));
         lean.str("request.priority", if plan == "free" { "normal" } else { "high" });
         lean.int("request.retry", i64::from(rng.chance(0.02)));
 

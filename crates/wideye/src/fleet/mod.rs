@@ -15,6 +15,7 @@ mod world;
 use crate::{
     client::{Client, segment},
     error::CliError,
+    render::epoch_s,
     term::{self, Progress},
 };
 use otlp::Export;
@@ -122,8 +123,8 @@ impl Fleet {
         if !(options.rate > 0.0 && options.rate <= 100_000.0) || !(options.history_s >= 0.0 && options.history_s <= 31.0 * 86_400.0) {
             return Err(CliError::Usage("the rate must lie above 0, the history between 0 and 31 days".to_owned()));
         }
-        let world = World::new(options.seed, options.history_s);
         let origin_ns = now_ns() - (options.history_s * 1e9) as i64;
+        let world = World::new(options.seed, options.history_s, origin_ns as u64);
         Ok(Fleet { options, world, client, origin_ns })
     }
 
@@ -138,14 +139,22 @@ impl Fleet {
         (self.options.history_s * self.options.rate) as u64
     }
 
+    /// Seconds of history that the server has already from a fleet that ran before.
+    fn known_s(&self) -> f64 {
+        let Ok(dataset) = self.client.get_json(&format!("/api/v1/datasets/{}", SERVICES[world::FRONTEND].name)) else { return 0.0 };
+        let last = dataset["last_written_at"].as_str().and_then(epoch_s);
+        last.map_or(0.0, |last| (last - self.origin_ns as f64 / 1e9).clamp(0.0, self.options.history_s))
+    }
+
     /// Sends the past, in order of time. Ordinary traces are sampled if there are too many; unusual ones all stay.
     pub(crate) fn fill(&self) -> Result<Filled, CliError> {
-        let n_requests = self.n_history();
+        let known_s = self.known_s();
+        let (first, n_requests) = ((known_s * self.options.rate) as u64, self.n_history());
         let sample_rate = (n_requests as f64 * SPANS_PER_TRACE / self.options.history_spans.max(1) as f64).ceil().max(1.0) as u64;
         let sender = Sender::new(&self.client, self.options.gzip);
         let mut exporters = Exporters::new(&self.world);
-        let mut progress = Progress::new("filling history", Some(n_requests));
-        for n in 0..n_requests {
+        let mut progress = Progress::new("filling history", Some(n_requests - first));
+        for n in first..n_requests {
             let (at_ns, at_s) = self.at(n);
             let plan = Plan::draw(&self.world, n, at_ns, at_s);
             let rate = if plan.unusual() {
@@ -158,13 +167,13 @@ impl Fleet {
             for placed in plan.trace(rate) {
                 exporters.push(&placed, plan.at_s, &sender)?;
             }
-            progress.show(n, sender.counts.spans.load(Ordering::Relaxed), "spans");
+            progress.show(n - first, sender.counts.spans.load(Ordering::Relaxed), "spans");
         }
         exporters.flush_all(&sender)?;
         let counts = std::sync::Arc::clone(&sender.counts);
         sender.finish()?;
         progress.clear();
-        self.mark_deploys(f64::NEG_INFINITY, self.options.history_s);
+        self.mark_deploys(known_s, self.options.history_s);
         Ok(Filled {
             spans: counts.spans.load(Ordering::Relaxed),
             bytes: counts.bytes.load(Ordering::Relaxed),
@@ -200,6 +209,9 @@ impl Fleet {
                 waits
             });
             if let Err(error) = sent.and_then(|()| exporters.flush_all(&sender)) {
+                if stop.load(Ordering::Relaxed) {
+                    return Ok(());
+                }
                 // Like any exporter: what cannot be delivered is dropped, and the service goes on.
                 term::say(format_args!("fleet: spans dropped: {error}"));
                 sender = Sender::new(&self.client, self.options.gzip);
@@ -211,7 +223,9 @@ impl Fleet {
             marked_s = now_s;
             std::thread::sleep(TICK);
         }
-        sender.finish()
+        // What was on its way when the end came may find nobody any more.
+        drop(sender.finish());
+        Ok(())
     }
 
     /// Places a marker for each deploy after one moment up to another, in seconds since the start of history.

@@ -82,6 +82,7 @@ pub(crate) struct Plan {
     /// The one hidden condition of the fleet: all of it together, nothing less, makes a request slow and fail.
     pub(crate) story: bool,
     rng: Rng,
+    ids: Rng,
 }
 
 impl Plan {
@@ -97,7 +98,8 @@ impl Plan {
             && button == STORY_BUTTON
             && world.build(IMAGE_EXPORT, instances[IMAGE_EXPORT], at_s) == STORY_BUILD;
         let fault = if story { None } else { Self::fault(&user, endpoint, &mut rng) };
-        Plan { n, at_ns, at_s, user, endpoint, button, fault, instances, story, rng }
+        let ids = Rng::new(world.seed ^ world.run, n);
+        Plan { n, at_ns, at_s, user, endpoint, button, fault, instances, story, rng, ids }
     }
 
     fn fault(user: &User, endpoint: Endpoint, rng: &mut Rng) -> Option<Fault> {
@@ -129,13 +131,13 @@ impl Plan {
 
     /// Carries the request out: its spans, each with service and instance.
     pub(crate) fn trace(&self, sample_rate: u64) -> Vec<Placed> {
-        let mut rng = self.rng.clone();
+        let (mut rng, mut ids) = (self.rng.clone(), self.ids.clone());
         let (_, _, screen, _) = self.endpoint.facts();
-        let context = Context::new(&self.user, screen, self.button, self.n, &mut rng);
+        let context = Context::new(&self.user, screen, self.button, self.n, &mut rng, &mut ids);
         let mut trace_id = [0; 16];
-        trace_id[..8].copy_from_slice(&rng.bits().to_be_bytes());
-        trace_id[8..].copy_from_slice(&rng.bits().to_be_bytes());
-        let mut trace = Trace { plan: self, rng, context, trace_id, sample_rate, spans: Vec::with_capacity(24) };
+        trace_id[..8].copy_from_slice(&ids.bits().to_be_bytes());
+        trace_id[8..].copy_from_slice(&ids.bits().to_be_bytes());
+        let mut trace = Trace { plan: self, rng, ids, context, trace_id, sample_rate, spans: Vec::with_capacity(24) };
         trace.run();
         trace.spans
     }
@@ -171,6 +173,7 @@ type Done = (i64, u16);
 struct Trace<'p> {
     plan: &'p Plan,
     rng: Rng,
+    ids: Rng,
     context: Context,
     trace_id: [u8; 16],
     sample_rate: u64,
@@ -196,7 +199,7 @@ impl Trace<'_> {
         }
         let span = Span {
             trace_id: self.trace_id,
-            id: self.rng.bits().to_be_bytes(),
+            id: self.ids.bits().to_be_bytes(),
             parent: parent.map(|p| self.spans[p].span.id),
             name,
             kind,

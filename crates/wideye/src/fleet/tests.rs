@@ -47,7 +47,7 @@ fn decoded(world: &World, plans: impl Iterator<Item = Plan>) -> BTreeMap<String,
 #[test]
 fn the_same_seed_makes_the_same_fleet() {
     let bytes = |seed| {
-        let world = World::new(seed, HISTORY_S);
+        let world = World::new(seed, HISTORY_S, 0);
         let mut out = Vec::new();
         for plan in plans(&world, 100_000, 50) {
             plan.trace(1).iter().for_each(|placed| placed.span.write(&mut out));
@@ -56,11 +56,16 @@ fn the_same_seed_makes_the_same_fleet() {
     };
     assert_eq!(bytes(1), bytes(1));
     assert_ne!(bytes(1), bytes(2));
+    // A second run of the same fleet does the same under other ids.
+    let plan = |run| plans(&World::new(1, HISTORY_S, run), 7, 1).next().unwrap();
+    let (one, two) = (plan(0).trace(1), plan(1).trace(1));
+    assert_eq!(one.len(), two.len());
+    assert!(one.iter().zip(&two).all(|(a, b)| a.span.name == b.span.name && a.span.id != b.span.id && a.span.trace_id != b.span.trace_id));
 }
 
 #[test]
 fn only_all_conditions_together_make_the_story() {
-    let world = World::new(789_782, HISTORY_S);
+    let world = World::new(789_782, HISTORY_S, 0);
     let (mut n_story, mut n_errors_elsewhere) = (0, 0);
     // Requests for which all conditions hold but the one of that index.
     let mut all_but = [0; 7];
@@ -92,7 +97,7 @@ fn only_all_conditions_together_make_the_story() {
 
 #[test]
 fn a_story_request_is_slow_and_fails_through_all_its_callers() {
-    let world = World::new(789_782, HISTORY_S);
+    let world = World::new(789_782, HISTORY_S, 0);
     let plan = plans(&world, 150_000, 200_000).find(|p| p.story).unwrap();
     let spans = plan.trace(1);
     let call = spans.iter().find(|s| s.span.exception.is_some_and(|e| e.kind == "ExportJobNotFound")).unwrap();
@@ -111,7 +116,7 @@ fn a_story_request_is_slow_and_fails_through_all_its_callers() {
 
 #[test]
 fn datasets_are_wide_and_their_spans_too() {
-    let world = World::new(5, HISTORY_S);
+    let world = World::new(5, HISTORY_S, 0);
     let datasets = decoded(&world, plans(&world, 200_000, 1500));
     assert_eq!(datasets.len(), SERVICES.len());
     let mut all = BTreeSet::new();
@@ -139,7 +144,7 @@ fn there_are_a_million_users_and_each_stays_the_same() {
 
 #[test]
 fn deploys_roll_out_instance_by_instance_and_go_on_live() {
-    let world = World::new(1, HISTORY_S);
+    let world = World::new(1, HISTORY_S, 0);
     let at = 0.41 * HISTORY_S;
     assert_ne!(world.build(IMAGE_EXPORT, 0, at - 1.0), STORY_BUILD);
     assert_eq!([0, 1, 4].map(|i| world.build(IMAGE_EXPORT, i, at + 15.0) == STORY_BUILD), [true, false, false]);

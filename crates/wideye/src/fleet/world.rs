@@ -101,12 +101,14 @@ const LIVE_DEPLOYS: usize = 1344;
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) seed: u64,
+    /// Tells the ids of this run from those of another with the same seed.
+    pub(crate) run: u64,
     pub(crate) deploys: Vec<Deploy>,
 }
 
 impl World {
     /// The world of a seed whose history is so many seconds long.
-    pub(crate) fn new(seed: u64, history_s: f64) -> World {
+    pub(crate) fn new(seed: u64, history_s: f64, run: u64) -> World {
         let author = |i: usize| AUTHORS[(mix(seed ^ i as u64) % AUTHORS.len() as u64) as usize];
         let history = HISTORY.iter().enumerate().map(|(i, &(share, service, build, n_instances))| Deploy {
             service,
@@ -122,7 +124,7 @@ impl World {
             n_instances: SERVICES[LIVE[i % LIVE.len()]].n_instances,
             author: author(100 + i),
         });
-        World { seed, deploys: history.chain(live).collect() }
+        World { seed, run, deploys: history.chain(live).collect() }
     }
 
     /// Which build an instance runs, so many seconds after the start of history.
