@@ -53,7 +53,6 @@ BAD_BODIES = [
     ("an object", b'{"data":{"a":1}}'),
     ("a number", b"5"),
     ("trailing", b'[{"data":{"a":1}}] x'),
-    ("bad utf-8", b'[{"data":{"a":"\xff\xfe"}}]'),
 ]
 
 
@@ -65,6 +64,16 @@ def test_malformed_batch_is_400_with_a_text(server, dataset, body):
     else:
         assert reply.status == 400, reply
         assert set(reply.json()) >= {"error"} and reply.json()["error"]
+
+
+def test_bytes_that_are_not_utf8_are_refused_or_marked(server, dataset):
+    """Go's reader, and so Honeycomb, puts U+FFFD in their place."""
+    reply = server.post("/1/batch/" + dataset, b'[{"data":{"a":"x\xff\xfey"}}]', headers={"Content-Type": "application/json"})
+    if reply.status == 200 and reply.json()[0]["status"] == 202:
+        text = server.event(dataset).data["a"]
+        assert text[0] == "x" and text[-1] == "y" and set(text[1:-1]) == {"\ufffd"}
+    else:
+        assert reply.status == 400 or reply.json()[0]["error"]
 
 
 @pytest.mark.parametrize("body", [b for n, b in BAD_BODIES if n != "an object"] + [b"{}", b"[]", b'"x"', b"null"],

@@ -84,7 +84,7 @@ def test_point_without_value_is_not_zero(server, dataset):
     assert row == {"MIN(m)": 1}
 
 
-@pytest.mark.parametrize("service,want", [("shop", "shop"), (None, "unknown_service"), ("unknown_service:x", "unknown_service")])
+@pytest.mark.parametrize("service,want", [("shop", "shop"), (None, "unknown_metrics"), ("unknown_service:x", "unknown_metrics")])
 def test_dataset_of_a_metric(fresh_server, service, want):
     """Without a Classic key the service names the dataset."""
     otlp.ship(fresh_server, otlp.metrics(service, otlp.gauge("m", otlp.point(1))))

@@ -90,7 +90,7 @@ def test_flood_over_grpc(fresh_server):
 def test_questions_go_on_during_a_flood(fresh_server):
     body = json.dumps([{"time": times.at(i % 600), "data": {f"k{j}": i * j for j in range(20)}} for i in range(500)])
     headers = {"Content-Type": "application/json", "X-Honeycomb-Team": fresh_server.key}
-    fresh_server.send("flood", {"k0": 0})
+    fresh_server.send("flood", {"k7": 0})
     result = {}
     pusher = threading.Thread(target=lambda: result.update(flood=flood(fresh_server, 4, 8, lambda k, i: ("/1/batch/flood", body, headers, 500))))
     pusher.start()
