@@ -76,7 +76,7 @@ def ingest(args):
         stop.set()
         watcher.join()
         print(f"ingest: {events[0]} events in {took:.1f} s over {args.connections} connections ({events[0] / took:.0f}/s, {events[0] / cpu:.0f} a CPU-second of the server), {waited[0]} told to wait")
-        print(f"ingest: resident at most {mib(peak)} (anonymous at most {mib(max(a for _, a in samples))}); 20 s later {mib(after)} (anonymous {mib(after_anonymous)}); {mib(s.disk_bytes())} on disk")
+        print(f"ingest: resident at most {mib(max(peak, max(r for r, _ in samples)))} (anonymous at most {mib(max(a for _, a in samples))}); 20 s later {mib(after)} (anonymous {mib(after_anonymous)}); {mib(s.disk_bytes())} on disk")
 
 
 def drop_page_cache():
