@@ -75,7 +75,7 @@ def test_case_is_ignored_beyond_ascii(server):
 
 def test_names_with_one_slug_stay_apart(server):
     tail = uuid.uuid4().hex[:6]
-    names = [f"one two {tail}", f"one-two-{tail}", f"one/two/{tail}", f"one.two.{tail}", f"one+two+{tail}"]
+    names = [f"one-two-{tail}", f"one two {tail}", f"one/two/{tail}", f"one.two.{tail}", f"one+two+{tail}"]
     for i, name in enumerate(names):
         server.send(name, *({"n": i} for _ in range(i + 1)))
     slugs = [listed(server, n)[0]["slug"] for n in names]

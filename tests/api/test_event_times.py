@@ -144,7 +144,7 @@ def test_ranges_of_years(server, dataset):
 
 
 def test_start_inclusive_end_exclusive_to_the_nanosecond(server, dataset):
-    """Seconds with nine decimals do not fit a float: the bounds must be read as decimals."""
+    """Seconds with nine decimals do not fit a JSON number as most read it; as text they do."""
     ns = [T0_NS - 1, T0_NS, T0_NS + 1, T0_NS + 500_000_000 - 1, T0_NS + 500_000_000, T0_NS + times.SECOND - 1, T0_NS + times.SECOND]
     server.batch(dataset, [{"time": rfc3339(t), "data": {"n": i}} for i, t in enumerate(ns)])
 
@@ -158,7 +158,8 @@ def test_start_inclusive_end_exclusive_to_the_nanosecond(server, dataset):
     assert ask(T0, f"{T0}.5") == [1, 2, 3]
     assert ask(f"{T0}.5", T0 + 1) == [4, 5]
     assert ask(T0 - 1, T0) == [0]
-    assert ask(f"{T0}.000000001", f"{T0}.5") == [2, 3]
+    assert ask(f'"{T0}.000000001"', f"{T0}.5") == [2, 3]
+    assert ask(f'"{rfc3339(T0_NS + 1)}"', f'"{rfc3339(T0_NS + 500_000_000)}"') == [2, 3]
 
 
 def test_relative_range_ends_now(server, dataset):

@@ -52,7 +52,7 @@ def test_series_sums_to_the_result(server, dataset):
 
 def test_granularity_chosen_when_absent(server, dataset):
     server.send(dataset, *[{"v": i} for i in range(100)])
-    answer = server.query(dataset, {"calculations": [COUNT], "start_time": T0, "end_time": T0 + 3600})
+    answer = server.query(dataset, {"calculations": [COUNT], "start_time": T0, "end_time": T0 + 3600}, series=True)
     assert answer.series and sum(p["data"]["COUNT"] for p in answer.series) == 100
     assert len(answer.series) <= 1000
 
