@@ -2,6 +2,7 @@
 //!
 //! Owns: cutting a range into pieces that one answer holds. Never does: read a data directory.
 
+use super::ALL;
 use crate::{cli::ExportArgs, client::Client, error::CliError, question, term::Out};
 use model::query::QuerySpec;
 use serde_json::{Value as Json, json};
@@ -109,6 +110,10 @@ impl Export<'_> {
             return Err(self.strange("no results"));
         };
         events.sort_by_cached_key(|e| ns(&e["time"]));
+        if self.dataset != ALL {
+            // Every line would say the same.
+            events.iter_mut().filter_map(Json::as_object_mut).for_each(|event| drop(event.shift_remove("dataset")));
+        }
         events.iter().try_for_each(|event| out.line(format_args!("{event}")))
     }
 }

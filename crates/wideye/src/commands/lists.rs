@@ -79,21 +79,20 @@ pub(super) fn trace(args: &TraceArgs, out: &mut Out) -> Result<(), CliError> {
         ("service".to_owned(), Align::Left),
         ("name".to_owned(), Align::Left),
         ("status".to_owned(), Align::Left),
-        ("span".to_owned(), Align::Left),
     ]);
     for event in events {
         let data = &event["data"];
         let at = epoch_s(&text(&event["time"])).map_or(0.0, |t| (t - first) * 1000.0);
         let depth = depth(events, data);
         let failed = data["error"] == Json::Bool(true);
-        let status = if failed { format!("error {}", text(&data["status_message"])) } else { String::new() };
+        let why = data["status_message"].as_str().or(data["exception.message"].as_str()).unwrap_or_default();
+        let status = if failed { format!("error {why}") } else { String::new() };
         table.row([
             format!("+{} ms", number((at * 1000.0).round() / 1000.0)),
             data["duration_ms"].as_f64().map_or_else(|| "–".to_owned(), |d| format!("{} ms", number((d * 1000.0).round() / 1000.0))),
             text(&data["service.name"]),
             format!("{}{}", "  ".repeat(depth), text(&data["name"])),
             status,
-            text(&data["trace.span_id"]),
         ]);
     }
     table.print(out)?;

@@ -17,6 +17,9 @@ use crate::{
     term::Out,
 };
 
+/// The name of all datasets together.
+const ALL: &str = "__all__";
+
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
     let mut out = Out::new(cli.color);

@@ -2,6 +2,7 @@
 //!
 //! Owns: how text and flags join. Never does: the grammar (question), drawing (render).
 
+use super::ALL;
 use crate::{
     cli::QueryArgs,
     client::Client,
@@ -16,9 +17,6 @@ use std::io::Read;
 
 /// Rows of a grouped answer where the question names no limit: what fits a screen or two.
 const LIMIT_DEFAULT: i64 = 100;
-
-/// The name of all datasets together.
-const ALL: &str = "__all__";
 
 pub(super) fn run(args: &QueryArgs, out: &mut Out) -> Result<(), CliError> {
     let question = question(args)?;

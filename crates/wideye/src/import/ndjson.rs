@@ -62,27 +62,38 @@ pub(super) fn enveloped<'a>(line: &'a [u8], envelope: &Envelope) -> Result<Cow<'
         .deserialize_map(Look { envelope })
         .and_then(|seen| json.end().map(|()| seen))
         .map_err(|e| format!("not a JSON object: {e}"))?;
-    if seen.has_data || (seen.time.is_none() && seen.sample_rate.is_none()) {
-        return Ok(Cow::Borrowed(line));
-    }
+    let (time, sample_rate, data) = match seen.envelope {
+        Some(_) if !seen.names_dataset => return Ok(Cow::Borrowed(line)),
+        // An export of all datasets says where each event came from; here all go to one.
+        Some(own) => (own.time, own.sample_rate, own.data),
+        None if seen.time.is_none() && seen.sample_rate.is_none() => return Ok(Cow::Borrowed(line)),
+        None => (seen.time.map(|(_, v)| v), seen.sample_rate, Some(text)),
+    };
     let mut out = Vec::with_capacity(line.len() + 64);
-    out.push(b'{');
-    for (name, value) in [("time", seen.time.map(|(_, v)| v)), ("samplerate", seen.sample_rate)] {
+    for (name, value) in [("time", time), ("samplerate", sample_rate), ("data", data)] {
         if let Some(value) = value {
-            out.extend_from_slice(format!("\"{name}\":{value},").as_bytes());
+            out.push(if out.is_empty() { b'{' } else { b',' });
+            out.extend_from_slice(format!("\"{name}\":{value}").as_bytes());
         }
     }
-    out.extend_from_slice(b"\"data\":");
-    out.extend_from_slice(line);
     out.push(b'}');
     Ok(Cow::Owned(out))
+}
+
+/// The parts of an envelope.
+#[derive(Clone, Copy, Default)]
+struct Own<'a> {
+    time: Option<&'a str>,
+    sample_rate: Option<&'a str>,
+    data: Option<&'a str>,
 }
 
 /// What the outermost level of a line says about its envelope.
 #[derive(Default)]
 struct Seen<'a> {
-    /// It has an object `data` and nothing that an envelope has not.
-    has_data: bool,
+    /// Its own, if it has an object `data` and nothing that an envelope has not.
+    envelope: Option<Own<'a>>,
+    names_dataset: bool,
     /// Rank of the column (0 is best) and its value.
     time: Option<(usize, &'a str)>,
     sample_rate: Option<&'a str>,
@@ -100,31 +111,39 @@ impl<'de> Visitor<'de> for Look<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Seen<'de>, A::Error> {
-        let mut seen = Seen::default();
-        let (mut data, mut other) = (false, false);
+        let (mut seen, mut own, mut other) = (Seen::default(), Own::default(), false);
         while let Some(key) = map.next_key::<Cow<'de, str>>()? {
             let rank = self.envelope.time_rank(&key);
             let is_rate = self.envelope.sample_rate.as_deref() == Some(&*key);
-            if rank.is_some() || is_rate || key == "data" {
-                let value: &'de RawValue = map.next_value()?;
-                let value = value.get();
-                data |= key == "data" && value.starts_with('{');
-                if let Some(rank) = rank
-                    && value != "null"
-                    && seen.time.is_none_or(|(best, _)| rank < best)
-                {
-                    seen.time = Some((rank, value));
-                }
-                if is_rate {
-                    let number = serde_json::from_str::<Json>(value).map_err(A::Error::custom)?;
-                    seen.sample_rate = number.is_number().then_some(value);
-                }
-            } else {
+            let slot = match &*key {
+                "time" => Some(&mut own.time),
+                "samplerate" => Some(&mut own.sample_rate),
+                "data" => Some(&mut own.data),
+                _ => None,
+            };
+            seen.names_dataset |= key == "dataset";
+            other |= slot.is_none() && key != "dataset";
+            if rank.is_none() && !is_rate && slot.is_none() {
                 map.next_value::<IgnoredAny>()?;
+                continue;
             }
-            other |= !matches!(&*key, "data" | "time" | "samplerate" | "dataset");
+            let value: &'de RawValue = map.next_value()?;
+            let value = value.get();
+            if let Some(slot) = slot {
+                *slot = Some(value);
+            }
+            if let Some(rank) = rank
+                && value != "null"
+                && seen.time.is_none_or(|(best, _)| rank < best)
+            {
+                seen.time = Some((rank, value));
+            }
+            if is_rate {
+                let number = serde_json::from_str::<Json>(value).map_err(A::Error::custom)?;
+                seen.sample_rate = number.is_number().then_some(value);
+            }
         }
-        seen.has_data = data && !other;
+        seen.envelope = (!other && own.data.is_some_and(|d| d.starts_with('{'))).then_some(own);
         Ok(seen)
     }
 }

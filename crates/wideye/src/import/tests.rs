@@ -38,6 +38,7 @@ fn events_get_their_envelope() {
     check(r#"{"ts":5,"a":1}"#, None, r#"{"time":5,"data":{"ts":5,"a":1}}"#);
     check(r#"{"ts":5,"timestamp":"x"}"#, None, r#"{"time":"x","data":{"ts":5,"timestamp":"x"}}"#);
     check(r#"{"ts":5,"at":6,"rate":4}"#, Some("at"), r#"{"time":6,"samplerate":4,"data":{"ts":5,"at":6,"rate":4}}"#);
+    check(r#"{"time":1,"dataset":"x","data":{"a":1}}"#, None, r#"{"time":1,"data":{"a":1}}"#);
     // A field that happens to be called data makes no envelope.
     check(r#"{"ts":5,"data":{"x":1},"more":2}"#, None, r#"{"time":5,"data":{"ts":5,"data":{"x":1},"more":2}}"#);
     check(r#"{"ts":null,"a":"\u00e4"}"#, None, r#"{"ts":null,"a":"\u00e4"}"#);
