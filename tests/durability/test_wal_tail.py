@@ -1,6 +1,7 @@
 """Torn and garbled ends of the newest write-ahead file: the server starts, and has every acknowledged event that was not itself destroyed."""
 import os
 import random
+import time
 
 import pytest
 
@@ -11,10 +12,15 @@ from lib.server import Server
 QUIET = {"WIDEYE_SELF_TELEMETRY": "false"}  # the write-ahead file holds our events only
 
 
-def newest_wal(server):
+def wal_files(server):
     files = [p for p in server.files() if "wal" in str(p.relative_to(server.data_dir)).lower()]
     assert files, f"no file with `wal` in its path: {server.files()}"
-    return max(files, key=lambda p: (p.stat().st_mtime_ns, p.name))
+    return files
+
+
+def newest_wal(server):
+    """Of the events' own log: the catalog has one, too."""
+    return max((p for p in wal_files(server) if "catalog" not in p.name), key=lambda p: (p.stat().st_mtime_ns, p.name))
 
 
 def used_bytes(path):
@@ -25,19 +31,22 @@ def used_bytes(path):
 class Recorder:
     """Sends one request at a time; knows which bytes of the write-ahead file each acknowledged event lies in."""
 
-    def __init__(self, server):
-        self.server, self.n = server, 0
+    def __init__(self, server, sealing=False):
+        self.server, self.n, self.sealing = server, 0, sealing  # sealing: files come and go, so nothing is known of bytes
         self.ranges = {}  # id -> (file, from, to)
 
     def send(self, requests, rng):
         for _ in range(requests):
             ids = [f"e{self.n + i}" for i in range(rng.choice((1, 1, 5)))]
             self.n += len(ids)
-            before = {p: p.stat().st_size for p in self.server.files() if "wal" in str(p)}
+            if self.sealing:
+                before = {}
+            else:
+                before = {p: p.stat().st_size for p in wal_files(self.server)}
             self.server.batch("tail", [{"time": times.at(0), "data": {"id": i, "check": check_value(i), "blob": "x" * rng.randrange(500)}} for i in ids])
-            path = newest_wal(self.server)
+            path = None if self.sealing else newest_wal(self.server)
             for i in ids:
-                self.ranges[i] = (path, before.get(path, 0), path.stat().st_size)
+                self.ranges[i] = (path, before.get(path, 0), path.stat().st_size if path else 0)
 
     def destroyed(self, path, start, end):
         """Ids whose bytes overlap the range."""
@@ -155,6 +164,32 @@ def test_damaged_end_never_prevents_a_start(tmp_path, name, earlier_restarts):
         assert server.terminate() == 0
         server.start()
         assert found(server) == first | (rec.ranges.keys() - before)
+    finally:
+        server.stop()
+
+
+@pytest.mark.parametrize("sealed", [False, True], ids=["in the log", "sealed"])
+@pytest.mark.parametrize("name", ["last 13 bytes gone", "half gone", "empty", "last 300 bytes flipped", "byte in the middle flipped", "random bytes added"])
+def test_damage_to_the_catalogs_own_log(tmp_path, name, sealed):
+    """Whatever has `wal` in its path may be torn: events whose own bytes are whole must still be there."""
+    rng = random.Random(name)
+    server = Server(tmp_path / "data", env=QUIET | ({"WIDEYE_SEAL_BYTES": "1KiB"} if sealed else {}))
+    server.start()
+    try:
+        rec = Recorder(server, sealing=sealed)
+        rec.send(20, rng)
+        if sealed:
+            end = time.monotonic() + 15
+            while time.monotonic() < end and not any(p.suffix == ".seg" for p in server.files()):
+                time.sleep(0.05)
+            time.sleep(0.5)
+        server.post("/1/markers/tail", {"message": "the catalog is written last"})
+        server.kill()
+        others = [p for p in wal_files(server) if "catalog" in p.name and p.stat().st_size]
+        for path in others:
+            DAMAGES[name](rec, path, rng)
+        server.start()
+        assert found(server) == set(rec.ranges)
     finally:
         server.stop()
 
