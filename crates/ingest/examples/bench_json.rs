@@ -7,6 +7,10 @@ use ingest::{ContentEncoding, Context, decompress, honeycomb};
 use model::Limits;
 use std::time::{Duration, Instant};
 
+/// The allocator of the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> std::io::Result<()> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().unwrap_or_else(|| "/work/bench-data/batches".to_owned());
@@ -25,17 +29,23 @@ fn main() -> std::io::Result<()> {
     }
     let n_bytes: usize = bodies.iter().map(Vec::len).sum();
     report("read + decompress", start.elapsed(), n_bytes, 0);
-    for _ in 0..rounds {
-        let (mut busy, mut n_events, mut n_cells) = (Duration::ZERO, 0, 0);
-        for body in &bodies {
+    let (mut best, mut n_events, mut n_cells) = (vec![Duration::MAX; bodies.len()], 0, 0);
+    for round in 0..rounds {
+        let mut busy = Duration::ZERO;
+        for (i, body) in bodies.iter().enumerate() {
             let start = Instant::now();
             let decoded = honeycomb::batch(body, honeycomb::Format::Json, "bench", &context).map_err(std::io::Error::other)?;
-            busy += start.elapsed();
-            n_events += decoded.statuses.len();
-            n_cells += decoded.writes.iter().flat_map(|w| &w.1.columns).map(|c| c.values.len()).sum::<usize>();
+            let time = start.elapsed();
+            busy += time;
+            best[i] = best[i].min(time);
+            if round == 0 {
+                n_events += decoded.statuses.len();
+                n_cells += decoded.writes.iter().flat_map(|w| &w.1.columns).map(|c| c.values.len()).sum::<usize>();
+            }
         }
-        report(&format!("decode, {:.1} cells per event", n_cells as f64 / n_events as f64), busy, n_bytes, n_events);
+        report("decode", busy, n_bytes, n_events);
     }
+    report(&format!("decode, best of each body, {:.1} cells per event", n_cells as f64 / n_events as f64), best.iter().sum(), n_bytes, n_events);
     Ok(())
 }
 

@@ -36,6 +36,10 @@ fn request() -> Vec<u8> {
     msg(1, &[msg(1, &resource), msg(2, &[msg(1, &[bytes(1, "library")]), spans.concat()])])
 }
 
+/// The allocator of the product.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[allow(clippy::print_stdout, reason = "it is a benchmark")]
 fn main() {
     let body = request();

@@ -118,11 +118,19 @@ impl<'c> Rows<'c> {
         }
     }
 
-    /// The column that `is_it` accepts, of those likely to come next. See `BatchBuilder::predict`.
+    /// The column with this name, if it is one of those likely to come next. See `BatchBuilder::predict`.
     #[inline]
-    pub(crate) fn predict(&mut self, is_it: impl FnMut(&[u8], bool) -> bool) -> Option<ColumnId> {
+    pub(crate) fn predict(&mut self, is_it: impl FnMut(&[u8]) -> bool) -> Option<ColumnId> {
         let found = self.builder.predict(self.previous, is_it)?;
         self.previous = Some(found);
+        Some(found)
+    }
+
+    /// The same for a key of JSON at the start of `json`; and the bytes that it takes with its colon.
+    #[inline]
+    pub(crate) fn predict_key(&mut self, json: &[u8]) -> Option<(ColumnId, usize)> {
+        let found = self.builder.predict_key(self.previous, json)?;
+        self.previous = Some(found.0);
         Some(found)
     }
 
@@ -166,7 +174,7 @@ impl<'c> Rows<'c> {
 
     /// Like [`Self::column`], trying the likely ones first.
     pub(crate) fn column_next(&mut self, name: &str) -> Option<ColumnId> {
-        match self.predict(|known, _| known == name.as_bytes()) {
+        match self.predict(|known| known == name.as_bytes()) {
             Some(column) => Some(column),
             None => self.column(name),
         }
@@ -215,11 +223,13 @@ impl<'c> Rows<'c> {
         self.builder.str(column, cut(text, self.context.limits.string_bytes_max));
     }
 
+    #[inline]
     pub(crate) fn int(&mut self, column: ColumnId, value: i64) {
         self.builder.int(column, value);
     }
 
     /// What is not finite is kept as text, as numbers are finite.
+    #[inline]
     pub(crate) fn float(&mut self, column: ColumnId, value: f64) {
         if value.is_finite() {
             self.builder.float(column, value);
@@ -228,6 +238,7 @@ impl<'c> Rows<'c> {
         }
     }
 
+    #[inline]
     pub(crate) fn bool(&mut self, column: ColumnId, value: bool) {
         self.builder.bool(column, value);
     }

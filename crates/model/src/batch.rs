@@ -123,45 +123,99 @@ const NONE: u32 = u32::MAX;
 /// How far a run of predicted columns is followed past those that the event lacks.
 const LOOK_AHEAD: usize = 4;
 
+/// Bytes of JSON that are compared at once with the name that is expected.
+const KEY_BYTES: usize = 32;
+
+/// Those bytes, or a mask of them.
+type Key = [u128; KEY_BYTES / 16];
+
+/// Masks of the first n bytes.
+const MASKS: [Key; KEY_BYTES + 1] = {
+    let mut masks = [[0; 2]; KEY_BYTES + 1];
+    let mut n = 1;
+    while n <= KEY_BYTES {
+        masks[n] = masks[n - 1];
+        masks[n][(n - 1) / 16] |= 0xff << ((n - 1) % 16 * 8);
+        n += 1;
+    }
+    masks
+};
+
+fn key(bytes: &[u8; KEY_BYTES]) -> Key {
+    let (low, high) = bytes.split_at(16);
+    let half = |b: &[u8]| b.first_chunk().map_or(0, |c| u128::from_le_bytes(*c));
+    [half(low), half(high)]
+}
+
+/// A column by name: what is needed for each cell, in one cache line.
 #[derive(Debug)]
+#[repr(align(64))]
 struct Logical {
-    /// Row of the last cell, and the physical column that holds it.
+    /// The name as JSON writes it, in quotes and with a colon. If that is too long, or has escapes: bytes that no JSON has.
+    key: Key,
+    key_bytes: u32,
+    /// Row of the last cell.
     last_row: u32,
+    /// The physical column of the last cell, if that is still there.
     last_physical: u32,
     /// The column that followed this one when it was met first.
     next: u32,
-    /// The physical column of each kind.
-    physical: [u32; 7],
-    /// Whether JSON writes the name as it is, without escapes.
-    plain: bool,
-    name: Arc<str>,
 }
 
+impl Logical {
+    fn new(name: &str) -> Logical {
+        let plain = name.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\');
+        let mut bytes = [0xff; KEY_BYTES];
+        let mut key_bytes = KEY_BYTES;
+        if plain && name.len() + 3 <= KEY_BYTES {
+            key_bytes = name.len() + 3;
+            bytes[0] = b'"';
+            bytes[1..=name.len()].copy_from_slice(name.as_bytes());
+            bytes[key_bytes - 2..key_bytes].copy_from_slice(b"\":");
+        }
+        Logical { key: key(&bytes), key_bytes: key_bytes as u32, last_row: NONE, last_physical: NONE, next: NONE }
+    }
+}
+
+/// The rest of it.
+#[derive(Debug)]
+struct Cold {
+    name: Arc<str>,
+    /// The physical column of each kind.
+    physical: [u32; 7],
+}
+
+/// A column by name and kind.
 #[derive(Debug)]
 struct Physical {
-    values: Values,
     /// Number of cells.
     n: u32,
+    kind: ColumnKind,
+    /// Whether the last cell brought a new entry of the dictionary.
+    fresh: bool,
     logical: u32,
     /// Rows of the cells, once some row had none; until then they are 0..n.
     rows: Option<Vec<u32>>,
-    /// Whether the last cell brought a new entry of the dictionary.
-    fresh: bool,
+    values: Values,
 }
 
 impl Physical {
+    #[inline(always)]
     fn push_row(&mut self, row: u32) {
         match &mut self.rows {
             Some(rows) => rows.push(row),
             None if self.n == row => {}
-            None => {
-                let mut rows: Vec<u32> = Vec::with_capacity((self.n as usize + 1).next_power_of_two());
-                rows.extend(0..self.n);
-                rows.push(row);
-                self.rows = Some(rows);
-            }
+            None => self.push_after_gap(row),
         }
         self.n += 1;
+    }
+
+    #[cold]
+    fn push_after_gap(&mut self, row: u32) {
+        let mut rows: Vec<u32> = Vec::with_capacity((self.n as usize + 1).next_power_of_two());
+        rows.extend(0..self.n);
+        rows.push(row);
+        self.rows = Some(rows);
     }
 
     fn pop(&mut self) {
@@ -188,16 +242,16 @@ pub struct BatchBuilder {
     /// Codes are positions in `logical`.
     names: StrDict,
     logical: Vec<Logical>,
+    cold: Vec<Cold>,
     physical: Vec<Physical>,
     times: Vec<TimeNs>,
     sample_rates: Vec<f64>,
     row: u32,
     /// The column that comes first in an event.
     first: u32,
-    /// Distinct columns set in the current row.
-    fields: usize,
-    /// Columns of the current row, to take them back.
+    /// Columns of the cells of the current row, to take them back; and how many of those are taken back already.
     touched: Vec<u32>,
+    n_unset: usize,
     /// Columns that there were before the current row.
     n_logical: usize,
     n_physical: usize,
@@ -211,13 +265,14 @@ impl Default for BatchBuilder {
         BatchBuilder {
             names: StrDict::with_seed(seed),
             logical: Vec::new(),
+            cold: Vec::new(),
             physical: Vec::new(),
             times: Vec::new(),
             sample_rates: Vec::new(),
             row: 0,
             first: NONE,
-            fields: 0,
             touched: Vec::new(),
+            n_unset: 0,
             n_logical: 0,
             n_physical: 0,
             seed,
@@ -247,13 +302,13 @@ impl BatchBuilder {
     /// Distinct fields of the event under construction.
     #[must_use]
     pub fn fields(&self) -> usize {
-        self.fields
+        self.touched.len() - self.n_unset
     }
 
     /// The name of a column.
     #[must_use]
     pub fn name(&self, column: ColumnId) -> &Arc<str> {
-        &self.logical[column.0 as usize].name
+        &self.cold[column.0 as usize].name
     }
 
     /// The column with this name, if known.
@@ -266,15 +321,8 @@ impl BatchBuilder {
     pub fn column(&mut self, name: &str) -> ColumnId {
         let i = self.names.insert(name.as_bytes());
         if i as usize == self.logical.len() {
-            let plain = name.bytes().all(|b| b >= b' ' && b != b'"' && b != b'\\');
-            self.logical.push(Logical {
-                last_row: NONE,
-                last_physical: NONE,
-                next: NONE,
-                physical: [NONE; 7],
-                plain,
-                name: name.into(),
-            });
+            self.logical.push(Logical::new(name));
+            self.cold.push(Cold { name: name.into(), physical: [NONE; 7] });
         }
         ColumnId(i)
     }
@@ -282,7 +330,7 @@ impl BatchBuilder {
     /// Like [`Self::column`], faster where events repeat their fields in the same order: `previous` is the column
     /// that came before this one in the event.
     pub fn column_after(&mut self, previous: Option<ColumnId>, name: &str) -> ColumnId {
-        if let Some(found) = self.predict(previous, |known, _| known == name.as_bytes()) {
+        if let Some(found) = self.predict(previous, |known| known == name.as_bytes()) {
             return found;
         }
         let found = self.column(name);
@@ -290,18 +338,38 @@ impl BatchBuilder {
         found
     }
 
-    /// The first that `is_it` accepts (given its name, and whether JSON writes that without escapes) of the columns
-    /// that may well come after `previous`.
-    #[inline]
-    pub fn predict(&self, previous: Option<ColumnId>, mut is_it: impl FnMut(&[u8], bool) -> bool) -> Option<ColumnId> {
-        let mut guess = match previous {
+    fn guess(&self, previous: Option<ColumnId>) -> u32 {
+        match previous {
             Some(ColumnId(p)) => self.logical[p as usize].next,
             None => self.first,
-        };
+        }
+    }
+
+    /// The first whose name `is_it` accepts of the columns that may well come after `previous`.
+    #[inline]
+    pub fn predict(&self, previous: Option<ColumnId>, mut is_it: impl FnMut(&[u8]) -> bool) -> Option<ColumnId> {
+        let mut guess = self.guess(previous);
         for _ in 0..LOOK_AHEAD {
             let l = self.logical.get(guess as usize)?;
-            if is_it(l.name.as_bytes(), l.plain) {
+            if is_it(self.cold[guess as usize].name.as_bytes()) {
                 return Some(ColumnId(guess));
+            }
+            guess = l.next;
+        }
+        None
+    }
+
+    /// The same for JSON: a column whose name, in quotes and followed by a colon, `json` starts with; and how many bytes
+    /// that takes. Long names and those that need escapes are never found.
+    #[inline]
+    pub fn predict_key(&self, previous: Option<ColumnId>, json: &[u8]) -> Option<(ColumnId, usize)> {
+        let head = key(json.first_chunk()?);
+        let mut guess = self.guess(previous);
+        for _ in 0..LOOK_AHEAD {
+            let l = self.logical.get(guess as usize)?;
+            let mask = &MASKS[l.key_bytes as usize];
+            if (head[0] ^ l.key[0]) & mask[0] | (head[1] ^ l.key[1]) & mask[1] == 0 {
+                return Some((ColumnId(guess), l.key_bytes as usize));
             }
             guess = l.next;
         }
@@ -327,8 +395,8 @@ impl BatchBuilder {
     /// Starts an event.
     pub fn begin(&mut self) {
         self.row = self.times.len() as u32;
-        self.fields = 0;
         self.touched.clear();
+        self.n_unset = 0;
         self.n_logical = self.logical.len();
         self.n_physical = self.physical.len();
     }
@@ -353,12 +421,13 @@ impl BatchBuilder {
             }
         }
         for p in self.physical.drain(self.n_physical..) {
-            let l = &mut self.logical[p.logical as usize];
-            l.physical[p.values.kind() as usize] = NONE;
+            self.logical[p.logical as usize].last_physical = NONE;
+            self.cold[p.logical as usize].physical[p.kind as usize] = NONE;
         }
         self.logical.truncate(self.n_logical);
+        self.cold.truncate(self.n_logical);
         self.names.truncate(self.n_logical);
-        self.fields = 0;
+        self.n_unset = 0;
     }
 
     /// Takes back the cell of this column in the event under construction, if any.
@@ -367,7 +436,7 @@ impl BatchBuilder {
         if l.last_row == self.row {
             self.physical[l.last_physical as usize].pop();
             l.last_row = NONE;
-            self.fields -= 1;
+            self.n_unset += 1;
         }
     }
 
@@ -377,38 +446,52 @@ impl BatchBuilder {
         self.logical[column.0 as usize].last_row == self.row
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot(&mut self, column: ColumnId, kind: ColumnKind) -> &mut Physical {
-        if self.is_set(column) {
-            self.unset(column);
-        }
-        let mut at = self.logical[column.0 as usize].physical[kind as usize];
-        if at == NONE {
-            at = self.add_physical(column, kind);
-        }
+        let row = self.row;
         let l = &mut self.logical[column.0 as usize];
-        l.last_row = self.row;
-        l.last_physical = at;
-        self.fields += 1;
+        let mut at = l.last_physical;
+        let again = l.last_row == row;
+        l.last_row = row;
+        if again || self.physical.get(at as usize).is_none_or(|p| p.kind != kind) {
+            at = self.slow_slot(column, kind, again);
+        }
         self.touched.push(column.0);
         let p = &mut self.physical[at as usize];
-        p.push_row(self.row);
+        p.push_row(row);
         p
     }
 
+    /// The physical column for a cell that replaces another of its event, or is of another kind than the last one.
     #[cold]
-    fn add_physical(&mut self, column: ColumnId, kind: ColumnKind) -> u32 {
-        let at = self.physical.len() as u32;
-        self.logical[column.0 as usize].physical[kind as usize] = at;
-        let mut values = Values::new(kind);
-        if let Values::Str { dict, .. } = &mut values {
-            *dict = StrDict::with_seed(self.seed);
+    #[inline(never)]
+    fn slow_slot(&mut self, column: ColumnId, kind: ColumnKind, again: bool) -> u32 {
+        if again {
+            self.unset(column);
         }
-        self.physical.push(Physical { values, n: 0, logical: column.0, rows: None, fresh: false });
+        let at = self.other_physical(column, kind);
+        let l = &mut self.logical[column.0 as usize];
+        l.last_row = self.row;
+        l.last_physical = at;
         at
     }
 
+    /// The column of this kind, new or known.
+    fn other_physical(&mut self, column: ColumnId, kind: ColumnKind) -> u32 {
+        let slot = &mut self.cold[column.0 as usize].physical[kind as usize];
+        if *slot == NONE {
+            *slot = self.physical.len() as u32;
+            let mut values = Values::new(kind);
+            if let Values::Str { dict, .. } = &mut values {
+                *dict = StrDict::with_seed(self.seed);
+            }
+            self.physical.push(Physical { n: 0, kind, fresh: false, logical: column.0, rows: None, values });
+        }
+        *slot
+    }
+
     /// Sets a text cell; a later cell of the same column in the event replaces it. Ids are recognised.
+    #[inline]
     pub fn str(&mut self, column: ColumnId, text: &str) {
         if matches!(text.len(), 16 | 32 | 36)
             && let Some((kind, raw)) = parse_id(text.as_bytes())
@@ -434,6 +517,7 @@ impl BatchBuilder {
     }
 
     /// Sets an id of 8 bytes, written as 16 hex digits.
+    #[inline]
     pub fn hex8(&mut self, column: ColumnId, id: [u8; 8]) {
         if let Values::Hex8(v) = &mut self.slot(column, ColumnKind::Hex8).values {
             v.push(id);
@@ -441,6 +525,7 @@ impl BatchBuilder {
     }
 
     /// Sets an id of 16 bytes, written as 32 hex digits.
+    #[inline]
     pub fn hex16(&mut self, column: ColumnId, id: [u8; 16]) {
         if let Values::Hex16(v) = &mut self.slot(column, ColumnKind::Hex16).values {
             v.push(id);
@@ -448,6 +533,7 @@ impl BatchBuilder {
     }
 
     /// Sets an integer cell.
+    #[inline]
     pub fn int(&mut self, column: ColumnId, value: i64) {
         if let Values::Int(v) = &mut self.slot(column, ColumnKind::Int).values {
             v.push(value);
@@ -455,6 +541,7 @@ impl BatchBuilder {
     }
 
     /// Sets a float cell; what is not finite leaves the cell missing.
+    #[inline]
     pub fn float(&mut self, column: ColumnId, value: f64) {
         if !value.is_finite() {
             return self.unset(column);
@@ -465,6 +552,7 @@ impl BatchBuilder {
     }
 
     /// Sets a truth value.
+    #[inline]
     pub fn bool(&mut self, column: ColumnId, value: bool) {
         if let Values::Bool(v) = &mut self.slot(column, ColumnKind::Bool).values {
             v.push(value);
@@ -486,13 +574,13 @@ impl BatchBuilder {
     #[must_use]
     pub fn finish(self) -> Batch {
         let n_rows = self.times.len();
-        let logical = self.logical;
+        let cold = self.cold;
         let columns = self
             .physical
             .into_iter()
             .filter(|p| p.n > 0)
             .map(|p| BatchColumn {
-                name: Arc::clone(&logical[p.logical as usize].name),
+                name: Arc::clone(&cold[p.logical as usize].name),
                 rows: ((p.n as usize) < n_rows).then(|| p.rows.unwrap_or_else(|| (0..p.n).collect())),
                 values: p.values,
             })
@@ -563,9 +651,31 @@ mod tests {
             previous
         }).collect();
         for (from, to) in [(None, 0), (ids[0], 1), (ids[0], 2), (ids[0], 3), (ids[1], 3)] {
-            assert_eq!(b.predict(from, |name, plain| plain && name == names[to].as_bytes()), ids[to]);
+            assert_eq!(b.predict(from, |name| name == names[to].as_bytes()), ids[to]);
+            let json = format!("\"{}\":{}", names[to], "1".repeat(40));
+            assert_eq!(b.predict_key(from, json.as_bytes()), ids[to].map(|c| (c, 4)));
         }
-        assert_eq!(b.predict(ids[0], |name, _| name == b"a"), None);
+        assert_eq!(b.predict(ids[0], |name| name == b"a"), None);
+    }
+
+    #[test]
+    fn keys_of_json_are_compared_whole() {
+        let mut b = BatchBuilder::new();
+        let long = "n".repeat(30);
+        let names = ["a", "quote\"d", &long[..29], &long, "tab\t"];
+        for name in names {
+            let id = b.column(name);
+            b.follow(None, id);
+            let json = format!("\"{name}\":{}", "1".repeat(40));
+            let found = b.predict_key(None, json.as_bytes());
+            assert_eq!(found.map(|f| f.1), matches!(name.len(), 1 | 29).then_some(name.len() + 3), "{name}");
+            for other in [json[1..].to_owned(), json.replace(':', " :"), json.replace("n\"", "nn\""), json.replace('a', "b")] {
+                if other != json {
+                    assert_eq!(b.predict_key(None, other.as_bytes()), None, "{other}");
+                }
+            }
+            assert_eq!(b.predict_key(None, b"\"a\":1"), None, "too near the end");
+        }
     }
 
     #[test]

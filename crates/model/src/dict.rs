@@ -100,11 +100,8 @@ impl StrDict {
     #[cold]
     fn grow(&mut self) {
         let size = (self.table.len() * 4).max(16);
-        let mut slots = std::mem::replace(&mut self.table, vec![0; size]);
-        // In the order of the codes, so that `truncate` can undo the last insertions.
-        slots.retain(|&slot| slot != 0);
-        slots.sort_unstable_by_key(|&slot| slot as u32);
-        for slot in slots {
+        let slots = std::mem::replace(&mut self.table, vec![0; size]);
+        for slot in slots.into_iter().filter(|&slot| slot != 0) {
             let at = self.free((slot >> 32) as u32);
             self.table[at] = slot;
         }
@@ -113,16 +110,34 @@ impl StrDict {
     /// Forgets the texts from code `len` on.
     pub fn truncate(&mut self, len: usize) {
         let mask = self.table.len().wrapping_sub(1);
-        // Last in, first out: no remaining text was placed by stepping over these slots.
         for code in (len..self.len()).rev() {
             let mut at = hash(self.get(code as u32), self.seed) as usize & mask;
             while self.table[at] as u32 != code as u32 + 1 {
                 at = (at + 1) & mask;
             }
-            self.table[at] = 0;
+            self.remove(at);
             self.bytes.truncate(self.starts[code] as usize);
             self.starts.pop();
         }
+    }
+
+    /// Frees a slot, and moves up those after it that had to step over it.
+    fn remove(&mut self, mut hole: usize) {
+        let mask = self.table.len() - 1;
+        let mut at = hole;
+        loop {
+            at = (at + 1) & mask;
+            let slot = self.table[at];
+            if slot == 0 {
+                break;
+            }
+            let home = (slot >> 32) as usize & mask;
+            if at.wrapping_sub(home) & mask >= at.wrapping_sub(hole) & mask {
+                self.table[hole] = slot;
+                hole = at;
+            }
+        }
+        self.table[hole] = 0;
     }
 
     /// Bytes of memory.
@@ -132,10 +147,12 @@ impl StrDict {
     }
 }
 
+#[inline(always)]
 fn u64_at(bytes: &[u8], at: usize) -> u64 {
     bytes[at..].first_chunk().map_or(0, |c| u64::from_le_bytes(*c))
 }
 
+#[inline(always)]
 fn u32_at(bytes: &[u8], at: usize) -> u64 {
     bytes[at..].first_chunk().map_or(0, |c| u64::from(u32::from_le_bytes(*c)))
 }
@@ -165,6 +182,7 @@ fn same(a: &[u8], b: &[u8]) -> bool {
 
 const K: [u64; 3] = [0x9e37_79b9_7f4a_7c15, 0xc2b2_ae3d_27d4_eb4f, 0x1656_67b1_9e37_79f9];
 
+#[inline(always)]
 fn mix(a: u64, b: u64) -> u64 {
     let product = u128::from(a) * u128::from(b);
     product as u64 ^ (product >> 64) as u64

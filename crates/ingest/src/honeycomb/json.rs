@@ -4,7 +4,7 @@
 
 use super::{Data, Envelope, Outcome, not_a_map};
 use crate::EventStatus;
-use crate::json::{JsonError, Number, Reader, scan};
+use crate::json::{JsonError, Number, Reader};
 use crate::rows::Rows;
 use model::ColumnId;
 
@@ -124,9 +124,20 @@ impl<'a, 'r, 'c> Events<'a, 'r, 'c> {
         let prefix = self.name.len();
         let mut n = 0;
         loop {
-            let column = self.field_name()?;
-            self.value(column, prefix, dots)?;
             n += 1;
+            if prefix == 0
+                && self.reader.next() == b'"'
+                && let Some((column, n_bytes)) = self.rows.predict_key(self.reader.rest())
+            {
+                self.reader.pos += n_bytes;
+                match self.reader.next() {
+                    b'{' | b'n' => self.value(Some(column), prefix, dots)?,
+                    first => self.cell(column, first, dots)?,
+                }
+            } else {
+                let column = self.field_name()?;
+                self.value(column, prefix, dots)?;
+            }
             if !self.reader.more(b'}')? {
                 return Ok(n);
             }
@@ -134,33 +145,23 @@ impl<'a, 'r, 'c> Events<'a, 'r, 'c> {
     }
 
     /// Reads a key and its colon: the column, or `None` if it is new; then its name is in `self.name`.
-    #[inline]
     pub(super) fn field_name(&mut self) -> Result<Option<ColumnId>, JsonError> {
-        if self.reader.next() != b'"' {
-            return self.reader.error("expected a key in double quotes");
+        let key = self.reader.key(&mut self.scratch)?;
+        if self.name.is_empty()
+            && let Some(known) = self.rows.known(key)
+        {
+            return Ok(Some(known));
         }
-        let rest = self.reader.rest().get(1..).unwrap_or_default();
-        let prefix = self.name.as_bytes();
-        let mut n = 0;
-        let guess = self.rows.predict(|name, plain| {
-            let Some(key) = (if prefix.is_empty() { Some(name) } else { name.strip_prefix(prefix) }) else { return false };
-            n = key.len();
-            plain && rest.get(n) == Some(&b'"') && scan::starts_with(rest, key)
-        });
-        let column = if guess.is_some() {
-            self.reader.pos += n + 2;
-            guess
-        } else {
-            let key = self.reader.string(&mut self.scratch)?;
-            if prefix.is_empty() && let Some(known) = self.rows.known(key) {
-                Some(known)
-            } else {
-                self.name.push_str(key);
-                None
-            }
-        };
-        self.reader.expect(b':', "expected ':'")?;
-        Ok(column)
+        let prefix = self.name.len();
+        self.name.push_str(key);
+        let name = self.name.as_bytes();
+        if prefix > 0
+            && let Some(column) = self.rows.predict(|known| known == name).or_else(|| self.rows.known(&self.name))
+        {
+            self.name.truncate(prefix);
+            return Ok(Some(column));
+        }
+        Ok(None)
     }
 
     /// The value of a field. `self.name` is cut back to `prefix` bytes.
@@ -190,7 +191,7 @@ impl<'a, 'r, 'c> Events<'a, 'r, 'c> {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn cell(&mut self, column: ColumnId, first: u8, dots: usize) -> Result<(), JsonError> {
         match first {
             b'"' => {

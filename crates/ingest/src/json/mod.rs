@@ -3,7 +3,7 @@
 //! Owns: the grammar. Lenient where nothing is lost: raw control characters, lone surrogates (replaced), NaN and
 //! Infinity (as text). Never does: build values.
 
-pub(crate) mod scan;
+mod scan;
 #[cfg(test)]
 mod tests;
 
@@ -129,7 +129,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A string, whose opening quote is at the position: a piece of the body, or unescaped into `scratch`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn string<'s>(&mut self, scratch: &'s mut String) -> Result<&'s str, JsonError>
     where
         'a: 's,
@@ -179,7 +179,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A number, at the position.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn number(&mut self) -> Result<Number<'a>, JsonError> {
         let (number, n) = scan::number(self.text, self.pos).map_err(|what| JsonError { what, at: self.pos })?;
         self.pos += n;

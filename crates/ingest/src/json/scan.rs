@@ -16,44 +16,18 @@ fn zeros(word: u64) -> u64 {
 }
 
 /// The position of the next double quote or backslash, or the end.
-#[inline]
-pub(super) fn quote_or_backslash(bytes: &[u8], mut at: usize) -> usize {
-    while let Some(chunk) = bytes.get(at..).and_then(<[u8]>::first_chunk) {
+#[inline(always)]
+pub(super) fn quote_or_backslash(bytes: &[u8], at: usize) -> usize {
+    let mut rest = bytes.get(at..).unwrap_or_default();
+    while let Some((chunk, after)) = rest.split_first_chunk() {
         let word = u64::from_le_bytes(*chunk);
         let found = zeros(word ^ each(b'"')) | zeros(word ^ each(b'\\'));
         if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+            return bytes.len() - rest.len() + found.trailing_zeros() as usize / 8;
         }
-        at += 8;
+        rest = after;
     }
-    while let Some(&b) = bytes.get(at) {
-        if b == b'"' || b == b'\\' {
-            break;
-        }
-        at += 1;
-    }
-    at
-}
-
-/// Whether the first `prefix.len()` bytes are those, without a call: prefixes are short.
-#[inline]
-pub(crate) fn starts_with(bytes: &[u8], prefix: &[u8]) -> bool {
-    let n = prefix.len();
-    let word = |b: &[u8], at: usize| b.get(at..).and_then(<[u8]>::first_chunk).map_or(0, |c| u64::from_le_bytes(*c));
-    if bytes.len() < n {
-        return false;
-    }
-    if n < 8 {
-        return bytes.iter().zip(prefix).all(|(a, b)| a == b);
-    }
-    let mut at = 0;
-    while at + 8 < n {
-        if word(bytes, at) != word(prefix, at) {
-            return false;
-        }
-        at += 8;
-    }
-    word(bytes, n - 8) == word(prefix, n - 8)
+    bytes.len() - rest.len() + rest.iter().take_while(|&&b| b != b'"' && b != b'\\').count()
 }
 
 /// The character of the `\uXXXX` (or the pair of them) that `bytes` start with, and its length in bytes. A lone
@@ -78,7 +52,7 @@ const POW10: [f64; 23] = [
 ];
 
 /// The number at `start`, and its length in bytes.
-#[inline]
+#[inline(always)]
 pub(super) fn number(text: &str, start: usize) -> Result<(Number<'_>, usize), &'static str> {
     let bytes = text.as_bytes().get(start..).unwrap_or_default();
     let negative = bytes.first() == Some(&b'-');
@@ -129,14 +103,15 @@ pub(super) fn number(text: &str, start: usize) -> Result<(Number<'_>, usize), &'
 }
 
 /// Appends the digits at `at` to a number that wraps around if there are too many; and their count.
-#[inline]
+#[inline(always)]
 fn digits(bytes: &[u8], at: usize, mut number: u64) -> (u64, usize) {
-    let mut n = 0;
-    while let Some(d) = bytes.get(at + n).map(|b| b.wrapping_sub(b'0')).filter(|&d| d < 10) {
-        number = number.wrapping_mul(10).wrapping_add(u64::from(d));
-        n += 1;
+    let digits = bytes.get(at..).unwrap_or_default();
+    let mut rest = digits;
+    while let [d @ b'0'..=b'9', after @ ..] = rest {
+        number = number.wrapping_mul(10).wrapping_add(u64::from(d - b'0'));
+        rest = after;
     }
-    (number, n)
+    (number, digits.len() - rest.len())
 }
 
 #[cold]

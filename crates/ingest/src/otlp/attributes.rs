@@ -154,7 +154,7 @@ pub(super) fn flatten<'a>(
         Any::Nil => Ok(()),
         Any::Map(_) if !pair.key.is_empty() => flatten_map(rows, &mut text(pair.key).into_owned(), pair.value, 0, emit),
         _ if pair.key.is_empty() => Ok(()),
-        _ => match rows.predict(|name, _| name == pair.key).or_else(|| rows.column(&text(pair.key))) {
+        _ => match rows.predict(|name| name == pair.key).or_else(|| rows.column(&text(pair.key))) {
             Some(column) => emit(rows, column, pair.value),
             None => Ok(()),
         },
