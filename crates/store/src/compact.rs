@@ -68,7 +68,10 @@ impl Shared {
         let mut turn = self.compact_turn.lock();
         let Some((dataset, inputs)) = self.pick(turn.last_dataset, &turn.unreadable) else { return Ok(false) };
         turn.last_dataset = dataset;
-        let result = self.compact_these(dataset, &inputs, &mut turn.unreadable);
+        let bytes: u64 = inputs.iter().map(|i| i.row.bytes).sum();
+        // The last bytes of a disk belong to senders.
+        let fits = self.disk().free_bytes(&self.paths.segments).is_none_or(|free| free >= 2 * bytes);
+        let result = if fits { self.compact_these(dataset, &inputs, &mut turn.unreadable) } else { Err(StoreError::DiskFull) };
         self.note("compaction", &result);
         if result.is_err() {
             self.counters.compaction_failures.fetch_add(1, Relaxed);

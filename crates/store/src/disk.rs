@@ -25,6 +25,10 @@ pub trait Disk: Debug + Send + Sync {
     fn before_catalog_write(&self) -> io::Result<()> {
         Ok(())
     }
+    /// Bytes that still fit, if that can be known.
+    fn free_bytes(&self, _path: &Path) -> Option<u64> {
+        None
+    }
     /// Ends the process: what is on disk is no longer known. Returns only in tests.
     fn fatal(&self, message: &str);
 }
@@ -64,6 +68,11 @@ impl Disk for RealDisk {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         File::open(path)?.sync_all()
+    }
+
+    fn free_bytes(&self, path: &Path) -> Option<u64> {
+        let found = rustix::fs::statvfs(path).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
 
     #[expect(clippy::print_stderr, reason = "the last words of a process that has no logger here")]

@@ -6,6 +6,7 @@
 use crate::{
     RecoveryFinding, RecoveryReport, Segment, StoreError, StoreOptions,
     catalog::{Catalog, CatalogError, DatasetRow, SegmentRow, SqliteCatalog},
+    disk::Disk,
     live::{SegmentFile, segment_path},
     shared::{Paths, Shared},
     state::State,
@@ -32,6 +33,20 @@ pub(crate) fn lock(paths: &Paths, create: bool) -> Result<File, StoreError> {
         Err(TryLockError::WouldBlock) => Err(StoreError::Locked { path: paths.root.clone() }),
         Err(TryLockError::Error(e)) => Err(StoreError::io("lock the data directory with", &paths.lock, e)),
     }
+}
+
+/// Makes a directory with its parents, durably, if there is none.
+fn make_dir(disk: &dyn Disk, dir: &Path) -> Result<(), StoreError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    let dir = std::path::absolute(dir).map_err(|e| StoreError::io("find the absolute path of", dir, e))?;
+    let missing: Vec<&Path> = dir.ancestors().take_while(|d| !d.is_dir()).collect();
+    disk.create_dir(&dir).map_err(|e| StoreError::io("make directory", &dir, e))?;
+    for parent in missing.iter().filter_map(|d| d.parent()) {
+        disk.sync_dir(parent).map_err(|e| StoreError::io("sync directory", parent, e))?;
+    }
+    Ok(())
 }
 
 /// The catalog's format errors as the store's own.
@@ -84,14 +99,14 @@ pub(crate) fn length_problem(row: &SegmentRow, found: Option<u64>) -> Option<Str
 pub(crate) fn open(options: StoreOptions) -> Result<Shared, StoreError> {
     let paths = Paths::new(&options.data_dir);
     let disk = Arc::clone(&options.disk);
-    let make = |dir: &Path| -> Result<(), StoreError> {
-        if !dir.is_dir() {
-            disk.create_dir(dir).map_err(|e| StoreError::io("make directory", dir, e))?;
-        }
-        Ok(())
-    };
-    make(&paths.root)?;
+    make_dir(&*disk, &paths.root)?;
     let lock = lock(&paths, true)?;
+    make_dir(&*disk, &paths.wal)?;
+    make_dir(&*disk, &paths.segments)?;
+    if !paths.catalog.exists() {
+        // An earlier start may have died between making these and syncing them.
+        disk.sync_dir(&paths.root).map_err(|e| StoreError::io("sync directory", &paths.root, e))?;
+    }
     let mut catalog = open_catalog(&paths.catalog)?;
     let contents = catalog.load()?;
     let files = segment_files(&paths.segments)?;
@@ -102,8 +117,6 @@ pub(crate) fn open(options: StoreOptions) -> Result<Shared, StoreError> {
         return Err(StoreError::CatalogMissing { path: paths.segments });
     }
     if contents.is_new {
-        make(&paths.wal)?;
-        make(&paths.segments)?;
         disk.sync_dir(&paths.root).map_err(|e| StoreError::io("sync directory", &paths.root, e))?;
     }
 
@@ -220,11 +233,11 @@ fn restore(shared: &Shared, deleted: &BTreeSet<u64>, record: &Record<'_>, findin
     let rows = pieces.iter().map(|(_, p)| p.n_rows() as u64).sum();
     shared.budget.fetch_add(pieces.iter().map(|(_, p)| crate::memtable::cost(p)).sum(), Relaxed);
     shared.publish(&pieces, record.written_at);
-    // Here and now, or replay could take more memory than the store had before.
-    for (id, _) in &pieces {
-        shared.coalesce(*id).map_err(Refused::Start)?;
+    // Usually left to the background thread, for a quick start; but replay must not take much more memory than the
+    // store had before, when the images were merged.
+    if shared.budget.load(Relaxed) > shared.options.limits.memtable_bytes_max / 2 {
+        shared.coalesce_all();
     }
-    shared.crowded.lock().clear();
     Ok(rows)
 }
 

@@ -6,7 +6,7 @@ use ::store::{CheckFinding, check};
 
 fn findings(bed: &Bed) -> Vec<CheckFinding> {
     let mut found = Vec::new();
-    let summary = check(bed.dir.path(), &mut |f| found.push(f)).unwrap();
+    let summary = check(&bed.path(), &mut |f| found.push(f)).unwrap();
     assert_eq!(summary.n_damaged, found.iter().filter(|f| f.damage).count());
     found
 }
@@ -119,14 +119,14 @@ fn check_changes_nothing_and_says_when_a_server_runs() {
     store.append_blocking(vec![numbered("d", 0..5)]).unwrap();
     store.seal_now().unwrap();
     store.append_blocking(vec![numbered("d", 5..7)]).unwrap();
-    assert!(matches!(check(bed.dir.path(), &mut |_| ()), Err(StoreError::Locked { .. })));
+    assert!(matches!(check(&bed.path(), &mut |_| ()), Err(StoreError::Locked { .. })));
     drop(store);
     let contents = || -> Vec<(PathBuf, Vec<u8>)> { bed.files("").into_iter().map(|p| (p.clone(), fs::read(p).unwrap())).collect() };
     let before = contents();
-    let summary = check(bed.dir.path(), &mut |f| panic!("{f:?}")).unwrap();
+    let summary = check(&bed.path(), &mut |f| panic!("{f:?}")).unwrap();
     assert_eq!((summary.n_datasets, summary.n_segments, summary.segment_rows, summary.wal_rows), (1, 1, 5, 2));
     assert!(contents() == before);
-    assert!(check(&bed.dir.path().join("nothing"), &mut |_| ()).is_err());
+    assert!(check(&bed.path().join("nothing"), &mut |_| ()).is_err());
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_lost_catalog_does_not_cost_the_segments() {
     store.append_blocking(vec![numbered("d", 0..5)]).unwrap();
     store.close().unwrap();
     drop(store);
-    let catalog = bed.dir.path().join("catalog.sqlite");
+    let catalog = bed.path().join("catalog.sqlite");
     let bytes = fs::read(&catalog).unwrap();
     fs::remove_file(&catalog).unwrap();
     for _ in 0..2 {
@@ -154,7 +154,7 @@ fn events_of_a_dataset_that_the_catalog_forgot_are_kept() {
     store.create_dataset("first").unwrap();
     store.close().unwrap();
     drop(store);
-    let catalog = bed.dir.path().join("catalog.sqlite");
+    let catalog = bed.path().join("catalog.sqlite");
     let old = fs::read(&catalog).unwrap();
     let store = bed.open();
     store.append_blocking(vec![numbered("second", 0..3)]).unwrap();

@@ -36,11 +36,11 @@ fn the_committed_directory_opens() {
         fill(&store);
         drop(store);
         let _none = fs::remove_dir_all(fixture());
-        copy(bed.dir.path(), &fixture());
+        copy(&bed.path(), &fixture());
     }
     let bed = Bed::new();
-    copy(&fixture(), bed.dir.path());
-    ::store::check(bed.dir.path(), &mut |f| panic!("{f:?}")).unwrap();
+    copy(&fixture(), &bed.path());
+    ::store::check(&bed.path(), &mut |f| panic!("{f:?}")).unwrap();
     for _ in 0..2 {
         let store = bed.open();
         let mut rows = expected("Web", 0..25);

@@ -109,13 +109,25 @@ pub(crate) fn numbers(store: &Store, dataset: &str) -> Vec<i64> {
 
 /// A data directory that goes away, and a disk that can fail.
 pub(crate) struct Bed {
-    pub(crate) dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
+    below: PathBuf,
     pub(crate) disk: FaultyDisk,
 }
 
 impl Bed {
     pub(crate) fn new() -> Bed {
-        Bed { dir: tempfile::tempdir().unwrap(), disk: FaultyDisk::default() }
+        Bed { dir: tempfile::tempdir().unwrap(), below: PathBuf::new(), disk: FaultyDisk::default() }
+    }
+
+    /// The data directory is not there yet, nor is the one above it.
+    pub(crate) fn new_below() -> Bed {
+        let bed = Bed::new();
+        Bed { below: "new/data".into(), ..bed }
+    }
+
+    /// The data directory.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.dir.path().join(&self.below)
     }
 
     /// Nothing happens unless asked; small limits, so that little data meets all of them.
@@ -126,7 +138,7 @@ impl Bed {
             wal_file_bytes: 4 << 10,
             background: false,
             disk: Arc::new(self.disk.clone()),
-            ..StoreOptions::new(self.dir.path(), clock)
+            ..StoreOptions::new(self.path(), clock)
         }
     }
 
@@ -141,7 +153,7 @@ impl Bed {
     /// All files of a kind below the directory.
     pub(crate) fn files(&self, ending: &str) -> Vec<PathBuf> {
         let mut found = Vec::new();
-        walk(self.dir.path(), &mut found);
+        walk(&self.path(), &mut found);
         found.retain(|p| p.to_string_lossy().ends_with(ending));
         found.sort();
         found

@@ -63,7 +63,7 @@ fn the_store_holds_what_a_plain_list_holds() {
         drop(held);
         store.close().unwrap();
         drop(store);
-        let summary = ::store::check(bed.dir.path(), &mut |f| panic!("{f:?}")).unwrap();
+        let summary = ::store::check(&bed.path(), &mut |f| panic!("{f:?}")).unwrap();
         assert_eq!(summary.segment_rows, list.iter().map(|l| l.len() as u64).sum::<u64>());
     });
 }

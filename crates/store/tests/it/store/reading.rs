@@ -161,6 +161,50 @@ fn many_small_writes_are_coalesced_in_memory() {
 }
 
 #[test]
+fn the_memtable_is_sealed_when_it_is_old_or_idle() {
+    static TIME: AtomicI64 = AtomicI64::new(NOON);
+    let bed = Bed::new();
+    let options = StoreOptions { background: true, clock: || TIME.load(Relaxed), ..bed.options() };
+    let store = Store::open(options.clone()).unwrap();
+    let wait_for = |store: &Store, seals: u64| {
+        while store.stats().seals < seals {
+            std::thread::yield_now();
+        }
+        assert_eq!(store.stats().seals, seals);
+    };
+    store.append_blocking(vec![numbered("d", 0..1)]).unwrap();
+    TIME.fetch_add(29 * 1_000_000_000, Relaxed);
+    store.append_blocking(vec![numbered("d", 1..2)]).unwrap();
+    assert_eq!(store.stats().seals, 0);
+    TIME.fetch_add(1_000_000_000, Relaxed);
+    wait_for(&store, 1);
+    drop(store);
+    let store = Store::open(StoreOptions { seal_idle_bytes: 1, ..options.clone() }).unwrap();
+    store.append_blocking(vec![numbered("d", 2..3)]).unwrap();
+    TIME.fetch_add(2_000_000_000, Relaxed);
+    wait_for(&store, 1);
+    drop(store);
+    let store = Store::open(StoreOptions { seal_bytes: 1, ..options }).unwrap();
+    store.append_blocking(vec![numbered("d", 3..4)]).unwrap();
+    wait_for(&store, 1);
+    assert_eq!(numbers(&store, "d"), [0, 1, 2, 3]);
+}
+
+#[test]
+fn compaction_rewrites_each_event_a_few_times_at_most() {
+    let bed = Bed::new();
+    let store = Store::open(StoreOptions { segment_rows_max: 1 << 20, ..bed.options() }).unwrap();
+    for n in 0..64 {
+        store.append_blocking(vec![numbered("d", n * 16..(n + 1) * 16)]).unwrap();
+        store.seal_now().unwrap();
+        store.compact_now().unwrap();
+    }
+    let stats = store.stats();
+    assert_eq!((stats.segment_rows, stats.n_segments), (1024, 1));
+    assert_eq!(stats.compaction_rows, 3 * 1024, "once per tier: 16 to 64 to 256 to 1024");
+}
+
+#[test]
 fn columns_are_counted_by_kind_in_memory_and_on_disk() {
     let bed = Bed::new();
     let store = bed.open();
