@@ -1,0 +1,173 @@
+//! A comparison, checked: names resolved, times absolute, both populations in words.
+//!
+//! Owns: validation of `ContrastSpec`. Never does: read events.
+
+use crate::check::{condition, range};
+use crate::{Columns, Condition, EngineError, Field, Run};
+use model::contrast::{ContrastSpec, Population};
+use model::query::{Combination, FilterOp, QuerySpec};
+use model::{Limits, TimeNs, Value};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// Columns in the answer unless the question says otherwise.
+const COLUMNS_DEFAULT: usize = 20;
+
+/// Events in a time that pass every group of conditions.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Side {
+    /// First time that counts.
+    pub start_ns: TimeNs,
+    /// First time after it that does not.
+    pub end_ns: TimeNs,
+    /// Conditions, and how those of one group combine.
+    pub groups: Vec<(Vec<Condition>, Combination)>,
+}
+
+/// A checked comparison.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContrastPlan {
+    /// The selection.
+    pub selection: Side,
+    /// The baseline, or with `rest` all events, the selection included.
+    pub other: Side,
+    /// Whether the baseline is what remains of `other` without the selection.
+    pub rest: bool,
+    /// Columns to compare; all if there are none.
+    pub columns: Option<Vec<Arc<str>>>,
+    /// Columns in the answer.
+    pub limit: usize,
+    /// Whether stored events are counted instead of being weighed by sample rate.
+    pub usage_mode: bool,
+}
+
+/// Checks a comparison against the columns of its dataset.
+pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limits: &Limits) -> Result<ContrastPlan, EngineError> {
+    let query = &spec.query;
+    let whole = range(query, run.now)?;
+    let conditions = |filters: &[model::query::Filter]| filters.iter().map(|f| condition(f, known, limits)).collect::<Result<Vec<_>, _>>();
+    let of_query = (conditions(&query.filters)?, query.filter_combination.unwrap_or_default());
+    let side = |p: &Population, inside: bool| -> Result<Side, EngineError> {
+        if p.filters.len() > limits.question_items_max {
+            return Err(EngineError::invalid(format!("filters may have at most {} items", limits.question_items_max)));
+        }
+        let mut time = whole;
+        if p.time_range.is_some() || p.start_time.is_some() || p.end_time.is_some() {
+            let own = QuerySpec { time_range: p.time_range, start_time: p.start_time.clone(), end_time: p.end_time.clone(), ..QuerySpec::default() };
+            time = range(&own, run.now)?;
+            if inside {
+                time = (time.0.max(whole.0), time.1.min(whole.1).max(time.0.max(whole.0)));
+            }
+        }
+        let own = (conditions(&p.filters)?, p.filter_combination.unwrap_or_default());
+        let groups = [of_query.clone(), own].into_iter().filter(|(c, _)| !c.is_empty()).collect();
+        Ok(Side { start_ns: time.0, end_ns: time.1, groups })
+    };
+    let (rest, other) = match &spec.baseline {
+        None => (true, side(&Population::default(), true)?),
+        Some(serde_json::Value::String(s)) if s == "rest" => (true, side(&Population::default(), true)?),
+        Some(json @ serde_json::Value::Object(_)) => {
+            let own: Population = serde_json::from_value(json.clone()).map_err(|e| EngineError::invalid(format!("baseline: {e}")))?;
+            (false, side(&own, false)?)
+        }
+        Some(_) => return Err(EngineError::invalid("baseline must be \"rest\" or an object with filters or times")),
+    };
+    let selection = side(&spec.selection, rest)?;
+    if selection == other {
+        return Err(EngineError::invalid("the selection is the same as the baseline; give it filters or a time of its own"));
+    }
+    let columns = match &spec.columns {
+        None => None,
+        Some(names) => {
+            let mut out: Vec<Arc<str>> = Vec::with_capacity(names.len());
+            for name in names {
+                match crate::check::field(name, known)? {
+                    Field::Column(name) if !out.contains(&name) => out.push(name),
+                    Field::Column(_) => {}
+                    f => return Err(EngineError::invalid(format!("'{}' is not a column and cannot be compared", f.name()))),
+                }
+            }
+            Some(out)
+        }
+    };
+    let limit = match spec.limit {
+        None => COLUMNS_DEFAULT,
+        Some(n) => match usize::try_from(n) {
+            Ok(n) if n >= 1 && n <= limits.result_rows_max => n,
+            _ => return Err(EngineError::invalid(format!("limit must be between 1 and {}, not {n}", limits.result_rows_max))),
+        },
+    };
+    Ok(ContrastPlan { selection, other, rest, columns, limit, usage_mode: query.usage_mode.unwrap_or(false) })
+}
+
+impl ContrastPlan {
+    /// Whether the selection's own filters look at a column: then it differs by definition.
+    pub(crate) fn selected_by(&self, column: &str) -> bool {
+        self.selection.groups.iter().flat_map(|(c, _)| c).any(|c| c.field.name() == column)
+    }
+
+    /// The selection in words.
+    pub(crate) fn selection_words(&self) -> String {
+        self.selection.words(&[])
+    }
+
+    /// The baseline in words.
+    pub(crate) fn baseline_words(&self) -> String {
+        if !self.rest {
+            return self.other.words(&[]);
+        }
+        match self.other.groups.as_slice() {
+            [] => "all other events".to_owned(),
+            _ => format!("all other events where {}", self.other.words(&[])),
+        }
+    }
+}
+
+impl Side {
+    fn words(&self, without: &[(Vec<Condition>, Combination)]) -> String {
+        let groups: Vec<String> = self
+            .groups
+            .iter()
+            .filter(|g| !without.contains(g))
+            .map(|(conditions, combination)| {
+                let glue = if *combination == Combination::Or { " or " } else { " and " };
+                let text = conditions.iter().map(condition_words).collect::<Vec<_>>().join(glue);
+                if *combination == Combination::Or && conditions.len() > 1 { format!("({text})") } else { text }
+            })
+            .collect();
+        let times = format!("{} to {}", crate::time::format_rfc3339(self.start_ns), crate::time::format_rfc3339(self.end_ns));
+        if groups.is_empty() { format!("events from {times}") } else { format!("{}, {times}", groups.join(" and ")) }
+    }
+}
+
+fn condition_words(c: &Condition) -> String {
+    let op = match (c.op, c.negate) {
+        (FilterOp::Equal, false) => "=",
+        (FilterOp::Equal, true) => "!=",
+        (FilterOp::Greater, _) => ">",
+        (FilterOp::GreaterEqual, _) => ">=",
+        (FilterOp::Less, _) => "<",
+        (FilterOp::LessEqual, _) => "<=",
+        (FilterOp::StartsWith, false) => "starts with",
+        (FilterOp::StartsWith, true) => "does not start with",
+        (FilterOp::EndsWith, false) => "ends with",
+        (FilterOp::EndsWith, true) => "does not end with",
+        (FilterOp::Contains, false) => "contains",
+        (FilterOp::Contains, true) => "does not contain",
+        (FilterOp::Exists, false) => "exists",
+        (FilterOp::Exists, true) => "does not exist",
+        (FilterOp::In, false) => "is one of",
+        (FilterOp::In, true) => "is none of",
+        _ => "?",
+    };
+    let mut out = format!("{} {op}", c.field.name());
+    for (i, v) in c.values.iter().enumerate() {
+        let separator = if i == 0 { " " } else { ", " };
+        match v {
+            Value::Str(s) => write!(out, "{separator}{s}"),
+            v => write!(out, "{separator}{}", v.to_json()),
+        }
+        .unwrap_or_default();
+    }
+    out
+}

@@ -1,0 +1,162 @@
+//! Comparisons against counting by hand.
+
+use super::*;
+use crate::Cell;
+use model::contrast::ContrastSpec;
+use model::{BatchBuilder, Limits, Value};
+use serde_json::json;
+use std::collections::{BTreeMap, HashSet};
+use store::segment::{encode, merge};
+
+type Row = (i64, f64, BTreeMap<&'static str, Value>);
+
+/// `slow` events come from build 7 far more often, take longer, and lack `cache`.
+fn rows(n: u64) -> Vec<Row> {
+    let mut state = 11u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        state >> 33
+    };
+    (0..n)
+        .map(|i| {
+            let slow = next() % 20 == 0;
+            let mut f = BTreeMap::new();
+            f.insert("slow", Value::Bool(slow));
+            f.insert("build", Value::Str(if slow && next() % 4 > 0 { "7".into() } else { format!("{}", next() % 12) }));
+            f.insert("user", Value::Str(format!("u{}", next() % 20_000)));
+            f.insert("noise", Value::Str(format!("n{}", next() % 5)));
+            f.insert("size", Value::Int((next() % 1000) as i64));
+            f.insert("ms", Value::Float((next() % 1000) as f64 / 10.0 + if slow { 500.0 } else { 0.0 }));
+            f.insert("span", Value::Str(format!("{:08x}{:08x}", next() as u32, next() as u32)));
+            if !slow || next() % 10 == 0 {
+                f.insert("cache", Value::Str("hit".into()));
+            }
+            (i as i64 * 1_000_000, [1.0, 1.0, 3.0][(next() % 3) as usize], f)
+        })
+        .collect()
+}
+
+fn segments(rows: &[Row], weighted: bool) -> Vec<Arc<Segment>> {
+    let images: Vec<Arc<Segment>> = rows
+        .chunks(7_000)
+        .map(|rows| {
+            let mut b = BatchBuilder::new();
+            for (time, rate, fields) in rows {
+                b.begin();
+                for (name, value) in fields {
+                    let c = b.column(name);
+                    b.value(c, value);
+                }
+                b.end(*time, if weighted { *rate } else { 1.0 });
+            }
+            Arc::new(Segment::from_bytes(encode(&b.finish())).unwrap())
+        })
+        .collect();
+    let (first, rest) = images.split_at(images.len() / 2);
+    let mut out = vec![Arc::new(Segment::from_bytes(merge(first).unwrap()).unwrap())];
+    out.extend(rest.iter().cloned());
+    out
+}
+
+fn ask(segments: &[Arc<Segment>], spec: serde_json::Value) -> Result<ContrastAnswer, EngineError> {
+    let spec: ContrastSpec = serde_json::from_value(spec).unwrap();
+    let known: HashSet<String> = segments.iter().flat_map(|s| s.columns().map(|c| c.name.to_owned())).collect();
+    let run = Run::new(0);
+    let plan = check_contrast(&spec, &known, &run, &Limits::default())?;
+    contrast(segments, &[], &plan, &run)
+}
+
+fn by_hand(rows: &[Row], weighted: bool, column: &str, selected: impl Fn(&Row) -> bool, other: impl Fn(&Row) -> bool) -> BTreeMap<String, (f64, f64)> {
+    let mut out: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for r in rows {
+        let text = r.2.get(column).map_or("null".to_owned(), |v| format!("{:?}", Cell::from(v.clone())));
+        let weight = if weighted { r.1 } else { 1.0 };
+        if selected(r) {
+            out.entry(text).or_default().0 += weight;
+        } else if other(r) {
+            out.entry(text).or_default().1 += weight;
+        }
+    }
+    out
+}
+
+#[test]
+fn every_value_is_counted_on_both_sides() {
+    let rows = rows(40_000);
+    let slow = |r: &Row| r.2["slow"] == Value::Bool(true);
+    for weighted in [false, true] {
+        let segments = segments(&rows, weighted);
+        for (query, inside) in [
+            (json!({"start_time": 0, "end_time": 100}), i64::MAX),
+            (json!({"start_time": 0, "end_time": 20}), 20_000_000_000),
+            (json!({"start_time": 0, "end_time": 100, "filters": [{"column": "size", "op": "<", "value": 400}]}), -1),
+        ] {
+            let other = |r: &Row| if inside < 0 { matches!(r.2["size"], Value::Int(s) if s < 400) } else { r.0 < inside };
+            let answer = ask(
+                &segments,
+                json!({"query": query, "selection": {"filters": [{"column": "slow", "op": "=", "value": true}]},
+                       "columns": ["build", "cache", "slow", "user", "span"]}),
+            )
+            .unwrap();
+            let total = by_hand(&rows, weighted, "nothing", |r| slow(r) && other(r), other)["null"];
+            assert_eq!((answer.populations.selection.count, answer.populations.baseline.count), total);
+            for column in &answer.columns {
+                let want = by_hand(&rows, weighted, &column.column, |r| slow(r) && other(r), other);
+                assert!(!column.values.is_empty());
+                for v in &column.values {
+                    let text = if v.value == Cell::Null { "null".to_owned() } else { format!("{:?}", v.value) };
+                    let want = want[&text];
+                    assert!((v.selection - want.0).abs() < 1e-6 && (v.baseline - want.1).abs() < 1e-6, "{} {text} {v:?} {want:?}", column.column);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_differs_comes_first_and_what_does_not_is_said_to_be_chance() {
+    let rows = rows(40_000);
+    let segments = segments(&rows, false);
+    let day = json!({"start_time": 0, "end_time": 100});
+    let answer =
+        ask(&segments, json!({"query": day, "selection": {"filters": [{"column": "slow", "op": "=", "value": true}]}, "limit": 10})).unwrap();
+    let first: Vec<&str> = answer.columns.iter().take(3).map(|c| &*c.column).collect();
+    assert_eq!(HashSet::from([first[0], first[1], first[2]]), HashSet::from(["build", "ms", "cache"]));
+    for c in &answer.columns {
+        assert_eq!(c.significant, first.contains(&&*c.column), "{} {}", c.column, c.score);
+        assert_ne!(&*c.column, "slow", "the columns of the selection's filters are not scored");
+    }
+    let build = answer.columns.iter().find(|c| &*c.column == "build").unwrap();
+    assert_eq!(build.values[0].value, Cell::Str("7".into()));
+    let ms = answer.columns.iter().find(|c| &*c.column == "ms").unwrap().quantiles.as_ref().unwrap();
+    assert!(ms.selection["P50"].as_f64().unwrap() > 540.0 && ms.baseline["P50"].as_f64().unwrap() < 60.0);
+}
+
+#[test]
+fn two_populations_of_their_own_are_compared() {
+    let rows = rows(20_000);
+    let segments = segments(&rows, false);
+    let answer = ask(
+        &segments,
+        json!({"query": {"start_time": 0, "end_time": 100}, "selection": {"start_time": 10, "end_time": 20}, "baseline": {"start_time": 0, "end_time": 10},
+               "columns": ["noise", "size"]}),
+    )
+    .unwrap();
+    assert_eq!((answer.populations.selection.count, answer.populations.baseline.count), (10_000.0, 10_000.0));
+    assert!(answer.columns.iter().all(|c| !c.significant));
+}
+
+#[test]
+fn bad_comparisons_say_what_to_do() {
+    let segments = segments(&rows(100), false);
+    for (spec, says) in [
+        (json!({"selection": {"filters": [{"column": "slov", "op": "=", "value": true}]}}), "slow"),
+        (json!({"selection": {"filters": [{"column": "slow", "op": "exists"}]}, "baseline": 5}), "rest"),
+        (json!({"selection": {}}), "same"),
+        (json!({"selection": {"filters": [{"column": "slow", "op": "exists"}]}, "columns": ["nope"]}), "nope"),
+        (json!({"selection": {"filters": [{"column": "slow", "op": "exists"}]}, "limit": 0}), "limit"),
+    ] {
+        let error = ask(&segments, spec).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
+}
