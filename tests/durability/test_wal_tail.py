@@ -1,4 +1,5 @@
 """Torn and garbled ends of the newest write-ahead file: the server starts, and has every acknowledged event that was not itself destroyed."""
+import contextlib
 import os
 import random
 import time
@@ -13,14 +14,19 @@ QUIET = {"WIDEYE_SELF_TELEMETRY": "false"}  # the write-ahead file holds our eve
 
 
 def wal_files(server):
-    files = [p for p in server.files() if "wal" in str(p.relative_to(server.data_dir)).lower()]
-    assert files, f"no file with `wal` in its path: {server.files()}"
-    return files
+    """Files with `wal` in their path, and what stat says of them. One may go at any moment, when its events are sealed."""
+    out = {}
+    for path in server.files():
+        if "wal" in str(path.relative_to(server.data_dir)).lower():
+            with contextlib.suppress(FileNotFoundError):
+                out[path] = path.stat()
+    return out
 
 
 def newest_wal(server):
-    """Of the events' own log: the catalog has one, too."""
-    return max((p for p in wal_files(server) if "catalog" not in p.name), key=lambda p: (p.stat().st_mtime_ns, p.name))
+    """Of the events' own log (the catalog may have one, too). None when all is sealed."""
+    mine = {p: s for p, s in wal_files(server).items() if "catalog" not in p.name}
+    return max(mine, key=lambda p: (mine[p].st_mtime_ns, p.name), default=None)
 
 
 def used_bytes(path):
@@ -31,22 +37,26 @@ def used_bytes(path):
 class Recorder:
     """Sends one request at a time; knows which bytes of the write-ahead file each acknowledged event lies in."""
 
-    def __init__(self, server, sealing=False):
-        self.server, self.n, self.sealing = server, 0, sealing  # sealing: files come and go, so nothing is known of bytes
+    def __init__(self, server):
+        self.server, self.n = server, 0
         self.ranges = {}  # id -> (file, from, to)
 
     def send(self, requests, rng):
         for _ in range(requests):
             ids = [f"e{self.n + i}" for i in range(rng.choice((1, 1, 5)))]
             self.n += len(ids)
-            if self.sealing:
-                before = {}
-            else:
-                before = {p: p.stat().st_size for p in wal_files(self.server)}
+            before = {p: s.st_size for p, s in wal_files(self.server).items()}
             self.server.batch("tail", [{"time": times.at(0), "data": {"id": i, "check": check_value(i), "blob": "x" * rng.randrange(500)}} for i in ids])
-            path = None if self.sealing else newest_wal(self.server)
+            path = newest_wal(self.server)
+            size = self.size(path) if path else 0
             for i in ids:
-                self.ranges[i] = (path, before.get(path, 0), path.stat().st_size if path else 0)
+                self.ranges[i] = (path, before.get(path, 0), size)
+
+    @staticmethod
+    def size(path):
+        with contextlib.suppress(FileNotFoundError):
+            return path.stat().st_size
+        return 0  # sealed in the meantime: no damage to the log reaches these events
 
     def destroyed(self, path, start, end):
         """Ids whose bytes overlap the range."""
@@ -146,6 +156,7 @@ def test_damaged_end_never_prevents_a_start(tmp_path, name, earlier_restarts):
             server.start()
         rec.send(25, rng)
         path = newest_wal(server)
+        assert path, f"no file with `wal` in its path: {server.files()}"
         server.kill()
         gone = DAMAGES[name](rec, path, rng)
         assert len(gone) < rec.n or name in ("header torn", "empty"), "the damage was meant to be partial"
@@ -176,7 +187,7 @@ def test_damage_to_the_catalogs_own_log(tmp_path, name, sealed):
     server = Server(tmp_path / "data", env=QUIET | ({"WIDEYE_SEAL_BYTES": "1KiB"} if sealed else {}))
     server.start()
     try:
-        rec = Recorder(server, sealing=sealed)
+        rec = Recorder(server)
         rec.send(20, rng)
         if sealed:
             end = time.monotonic() + 15
@@ -185,7 +196,7 @@ def test_damage_to_the_catalogs_own_log(tmp_path, name, sealed):
             time.sleep(0.5)
         server.post("/1/markers/tail", {"message": "the catalog is written last"})
         server.kill()
-        others = [p for p in wal_files(server) if "catalog" in p.name and p.stat().st_size]
+        others = [p for p, s in wal_files(server).items() if "catalog" in p.name and s.st_size]
         for path in others:
             DAMAGES[name](rec, path, rng)
         server.start()

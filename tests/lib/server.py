@@ -224,7 +224,13 @@ class Server:
         return [p for p in self.data_dir.rglob("*") if p.is_file()]
 
     def disk_bytes(self):
-        return sum(p.stat().st_blocks * 512 for p in self.files())
+        total = 0
+        for path in self.files():
+            try:
+                total += path.stat().st_blocks * 512
+            except FileNotFoundError:
+                pass
+        return total
 
     # ------------------------------------------------------------ HTTP
 
