@@ -43,6 +43,10 @@ pub(super) fn fleet(args: &FleetArgs) -> Result<(), CliError> {
 pub(super) fn run(args: &DemoArgs) -> Result<(), CliError> {
     let options = options(&args.fleet)?;
     let settings = serve::settings(args.config.as_deref(), &args.settings.given)?;
+    // The fleet would send its history to whoever else is there.
+    std::net::TcpListener::bind(&settings.listen).map_err(|e| {
+        CliError::Server(format!("cannot listen on {}: {e}; `wideye fleet` sends to a server that runs already", settings.listen))
+    })?;
     let url = format!("http://{}", settings.listen);
     let client = Client::new(&url, None)?;
     let stop = Arc::new(AtomicBool::new(false));

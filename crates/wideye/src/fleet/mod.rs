@@ -147,14 +147,14 @@ impl Fleet {
     }
 
     /// Sends the past, in order of time. Ordinary traces are sampled if there are too many; unusual ones all stay.
-    pub(crate) fn fill(&self) -> Result<Filled, CliError> {
+    pub(crate) fn fill(&self, stop: &AtomicBool) -> Result<Filled, CliError> {
         let known_s = self.known_s();
         let (first, n_requests) = ((known_s * self.options.rate) as u64, self.n_history());
         let sample_rate = (n_requests as f64 * SPANS_PER_TRACE / self.options.history_spans.max(1) as f64).ceil().max(1.0) as u64;
         let sender = Sender::new(&self.client, self.options.gzip);
         let mut exporters = Exporters::new(&self.world);
         let mut progress = Progress::new("filling history", Some(n_requests - first));
-        for n in first..n_requests {
+        for n in (first..n_requests).take_while(|_| !stop.load(Ordering::Relaxed)) {
             let (at_ns, at_s) = self.at(n);
             let plan = Plan::draw(&self.world, n, at_ns, at_s);
             let rate = if plan.unusual() {
@@ -247,7 +247,10 @@ impl Fleet {
     /// Fills the past and goes on, with words about it.
     pub(crate) fn run(&self, stop: &AtomicBool) -> Result<(), CliError> {
         if self.options.history_s > 0.0 {
-            let filled = self.fill()?;
+            let filled = self.fill(stop)?;
+            if stop.load(Ordering::Relaxed) {
+                return Ok(());
+            }
             term::say(format_args!(
                 "fleet: {} spans of {} services sent in {:.1} s ({} over OTLP); ordinary traces are sampled 1 in {}",
                 term::grouped(filled.spans),
@@ -279,7 +282,7 @@ pub(crate) fn questions(url: &str) -> String {
 Ask it something (the API is at {url}):
 
   1. Which services fail, and how slow are they?
-     {command} query{at} 'COUNT, P50(duration_ms), P99(duration_ms) by service.name where error = true last 2h top 10'
+     {command} query{at} 'COUNT, P99(duration_ms), P50(duration_ms) by service.name where error = true last 2h top 10'
 
   2. Exports are the slow ones. Since which build, on which system?
      {command} query{at} 'COUNT, P99(duration_ms) by build_id, device.os in image-export where name = "POST /export" and http.status_code >= 500 last 2h top 10'

@@ -115,7 +115,7 @@ impl Plan {
             E::Search => (Fault::SearchTimeout, 0.003),
             E::Upload => (Fault::SlowBucket, 0.01),
             E::Export if rng.chance(0.3) => (Fault::RenderCrash, 0.006),
-            E::Export => (Fault::SlowBucket, 0.008),
+            E::Export => (Fault::SlowBucket, 0.004),
             E::Login => (Fault::WrongPassword, 0.05),
             E::CartAdd => (Fault::CartConflict, 0.01),
             E::Profile => (Fault::GcPause, 0.006),
@@ -435,7 +435,7 @@ impl Trace<'_> {
     fn store(&mut self, from: usize, at: i64) -> Done {
         self.call(from, STORAGE, "PUT /objects", at, |t, storage, at| {
             let put = t.open(STORAGE, Some(storage), "PutObject", Kind::Client, at);
-            let median = if t.plan.fault == Some(Fault::SlowBucket) { 1_500.0 } else { 45.0 };
+            let median = if t.plan.fault == Some(Fault::SlowBucket) { 800.0 } else { 45.0 };
             let end = at + t.ms(median);
             let span = t.span(put);
             span.end_ns = end;

@@ -18,6 +18,9 @@ use crate::{
 };
 use serde_json::{Map, Value as Json};
 
+/// Calculations that are drawn.
+const CHARTS_MAX: usize = 2;
+
 /// Groups that get a line in the chart.
 const CHART_GROUPS_MAX: usize = 8;
 
@@ -135,6 +138,12 @@ fn groups(out: &mut Out, answer: &Json, results: &[Json], breakdowns: &[String])
     table.print(out)
 }
 
+/// A time to the millisecond.
+fn to_ms(time: &str) -> String {
+    let (whole, fraction) = time.trim_end_matches('Z').split_once('.').unwrap_or((time.trim_end_matches('Z'), ""));
+    format!("{whole}.{:0<3}Z", fraction.get(..3).unwrap_or(fraction))
+}
+
 /// Columns of raw events that are shown unless the question chose some.
 const USUAL: [&str; 7] = ["service.name", "name", "duration_ms", "http.status_code", "error", "trace.trace_id", "body"];
 
@@ -155,7 +164,7 @@ fn raw(out: &mut Out, events: &[Json], show: &[String]) -> Result<(), CliError> 
     let mut table = Table::new(head.chain(chosen.iter().map(|n| (n.clone(), if numeric(n) { Align::Right } else { Align::Left }))));
     for event in events {
         let cells = chosen.iter().map(|name| data(event).and_then(|d| d.get(name)).map_or_else(|| "–".to_owned(), text));
-        table.row(std::iter::once(text(&event["time"])).chain(cells));
+        table.row(std::iter::once(to_ms(&text(&event["time"]))).chain(cells));
     }
     table.print(out)?;
     if show.is_empty() {
@@ -181,7 +190,7 @@ fn charts(out: &mut Out, answer: &Json, results: &[Json], breakdowns: &[String])
     let Some(keys) = results.first().and_then(data) else { return Ok(false) };
     let axis = chart::Axis { start, end, step };
     let mut drawn = false;
-    for key in keys.keys().filter(|k| !breakdowns.contains(k)) {
+    for key in keys.keys().filter(|k| !breakdowns.contains(k)).take(CHARTS_MAX) {
         let is_heatmap = results.iter().filter_map(data).any(|d| d.get(key).is_some_and(Json::is_object));
         if is_heatmap {
             if breakdowns.is_empty() {
