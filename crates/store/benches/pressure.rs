@@ -1,4 +1,4 @@
-//! Measures the store under pressure. Run: `cargo bench -p store --bench pressure -- append|start|full DIR [N]`.
+//! Measures the store under pressure. Run: `cargo bench -p store --bench pressure -- append|start|full|open DIR [N]`.
 //!
 //! Owns: numbers for humans: throughput and latency of appends while seals and compactions run (N seconds), time to
 //! open N segments, behaviour on a disk that is really full. Never does: judge them.
@@ -117,8 +117,12 @@ fn append(dir: &Path, seconds: u64) {
     let n = n.load(Relaxed);
     println!(
         "{:.0} events/s; {} requests, {} refused, slowest {} ms; fsync mean {:.1} ms max {:.1} ms",
-        n as f64 / took, s.appends, refused.load(Relaxed), slowest.load(Relaxed) / 1000,
-        s.fsync_ns_total as f64 / s.fsyncs as f64 / 1e6, s.fsync_ns_max as f64 / 1e6
+        n as f64 / took,
+        s.appends,
+        refused.load(Relaxed),
+        slowest.load(Relaxed) / 1000,
+        s.fsync_ns_total as f64 / s.fsyncs as f64 / 1e6,
+        s.fsync_ns_max as f64 / 1e6
     );
     assert_eq!(rows(&store).1 as u64, n);
     let begun = Instant::now();
@@ -178,8 +182,15 @@ fn full(dir: &Path) {
         drop(filler);
         let created = store.create_dataset(&format!("new {round}"));
         let document = store.put_document("k", "", "1", &serde_json::json!("x".repeat(100_000)));
-        println!("round {round}: {kept} events kept, full; new dataset {created:?}; document {document:?}; {:?}", store.stats().last_failure);
+        println!(
+            "round {round}: {kept} events kept, full; new dataset {created:?}; document {document:?}; {:?}",
+            store.stats().last_failure
+        );
         assert_eq!(rows(&store).1 as u64, kept);
+        if std::env::var_os("ABORT").is_some() {
+            println!("{kept} events kept; died. Go on with `open DIR`");
+            std::process::abort();
+        }
         if round == 1 {
             store.close().unwrap();
         }
@@ -210,6 +221,11 @@ fn main() {
         ["append", dir, ..] => append(Path::new(dir), number(20)),
         ["start", dir, ..] => start(Path::new(dir), number(1000)),
         ["full", dir, ..] => full(Path::new(dir)),
-        _ => println!("append DIR [SECONDS] | start DIR [SEGMENTS] | full DIR (on a small file system)"),
+        ["open", dir, ..] => {
+            let begun = Instant::now();
+            let store = Store::open(StoreOptions::new(dir, now)).unwrap();
+            println!("opened in {:?}: {} events, {:?}", begun.elapsed(), rows(&store).1, store.stats().recovery);
+        }
+        _ => println!("append DIR [SECONDS] | start DIR [SEGMENTS] | full DIR (on a small file system; ABORT=1 dies there) | open DIR"),
     }
 }

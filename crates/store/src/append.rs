@@ -7,8 +7,9 @@ use crate::{
     Segment, StoreError, Write,
     catalog::DatasetRow,
     columns::without_rows,
-    memtable, segment,
+    memtable,
     queue::Group,
+    segment,
     shared::Shared,
     wal::{AppendError, BODY_BYTES_MAX},
 };

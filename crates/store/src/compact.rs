@@ -93,7 +93,12 @@ impl Shared {
         None
     }
 
-    fn compact_these(&self, dataset: u64, inputs: &[Arc<SegmentFile>], unreadable: &mut hashbrown::HashSet<String>) -> Result<(), StoreError> {
+    fn compact_these(
+        &self,
+        dataset: u64,
+        inputs: &[Arc<SegmentFile>],
+        unreadable: &mut hashbrown::HashSet<String>,
+    ) -> Result<(), StoreError> {
         let mut open = Vec::new();
         for input in inputs {
             open.push(input.get().inspect_err(|_| {

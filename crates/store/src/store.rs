@@ -3,11 +3,8 @@
 //! Owns: the public interface. Never does: the work itself, which sits in the modules beside it.
 
 use crate::{
-    ColumnInfo, DatasetInfo, DatasetUpdate, Document, Scope, Snapshot, StoreError, StoreOptions, StoreStats, Write,
-    append::Ack,
-    background, recover,
-    shared::Shared,
-    state::Part,
+    ColumnInfo, DatasetInfo, DatasetUpdate, Document, Scope, Snapshot, StoreError, StoreOptions, StoreStats, Write, append::Ack,
+    background, recover, shared::Shared, state::Part,
 };
 use hashbrown::HashMap;
 use model::{Batch, TimeNs};

@@ -53,7 +53,9 @@ fn error(action: &'static str) -> impl FnOnce(rusqlite::Error) -> CatalogError {
         rusqlite::Error::SqliteFailure(e, _) => match e.extended_code {
             rusqlite::ffi::SQLITE_IOERR_FSYNC | rusqlite::ffi::SQLITE_IOERR_DIR_FSYNC => CatalogError::SyncFailed { source },
             _ if e.code == ErrorCode::DiskFull => CatalogError::Full,
-            _ if matches!(e.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => CatalogError::Damaged { what: source.to_string() },
+            _ if matches!(e.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                CatalogError::Damaged { what: source.to_string() }
+            }
             _ => CatalogError::Sqlite { action, source },
         },
         _ => CatalogError::Sqlite { action, source },
@@ -99,7 +101,8 @@ impl SqliteCatalog {
     }
 
     fn meta(&self, key: &str) -> Result<i64, CatalogError> {
-        let value = self.db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| r.get(0)).optional().map_err(error("read meta"))?;
+        let value =
+            self.db.query_row("SELECT value FROM meta WHERE key = ?1", [key], |r| r.get(0)).optional().map_err(error("read meta"))?;
         value.ok_or_else(|| CatalogError::Damaged { what: format!("meta has no {key}") })
     }
 
@@ -146,22 +149,18 @@ fn dataset_row(r: &Row<'_>) -> rusqlite::Result<DatasetRow> {
         slug: r.get(2)?,
         description: r.get(3)?,
         expand_json_depth: r.get(4)?,
-        retention: Retention { age_seconds: r.get::<_, Option<i64>>(5)?.map(|v| v as u64), bytes: r.get::<_, Option<i64>>(6)?.map(|v| v as u64) },
+        retention: Retention {
+            age_seconds: r.get::<_, Option<i64>>(5)?.map(|v| v as u64),
+            bytes: r.get::<_, Option<i64>>(6)?.map(|v| v as u64),
+        },
         created_at: r.get(7)?,
         last_written_at: r.get(8)?,
     })
 }
 
 fn insert_segment(tx: &Transaction<'_>, s: &SegmentRow) -> rusqlite::Result<usize> {
-    tx.prepare_cached("INSERT INTO segments (id, dataset, rows, bytes, raw_bytes, min_time, max_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?.execute(params![
-        s.id,
-        s.dataset as i64,
-        s.rows as i64,
-        s.bytes as i64,
-        clamp(s.raw_bytes),
-        s.min_time,
-        s.max_time
-    ])
+    tx.prepare_cached("INSERT INTO segments (id, dataset, rows, bytes, raw_bytes, min_time, max_time) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
+        .execute(params![s.id, s.dataset as i64, s.rows as i64, s.bytes as i64, clamp(s.raw_bytes), s.min_time, s.max_time])
 }
 
 fn remove_segments(tx: &Transaction<'_>, ids: &[String], action: &'static str) -> Result<(), CatalogError> {
@@ -185,22 +184,24 @@ impl Catalog for SqliteCatalog {
         )?;
         let deleted =
             self.rows("read datasets", "SELECT id FROM datasets WHERE deleted_at IS NOT NULL", [], |r| Ok(r.get::<_, i64>(0)? as u64))?;
-        let segments = self.rows("read segments", "SELECT id, dataset, rows, bytes, raw_bytes, min_time, max_time FROM segments", [], |r| {
-            Ok(SegmentRow {
-                id: r.get(0)?,
-                dataset: r.get::<_, i64>(1)? as u64,
-                rows: r.get::<_, i64>(2)? as u64,
-                bytes: r.get::<_, i64>(3)? as u64,
-                raw_bytes: r.get::<_, i64>(4)? as u64,
-                min_time: r.get(5)?,
-                max_time: r.get(6)?,
-            })
-        })?;
+        let segments =
+            self.rows("read segments", "SELECT id, dataset, rows, bytes, raw_bytes, min_time, max_time FROM segments", [], |r| {
+                Ok(SegmentRow {
+                    id: r.get(0)?,
+                    dataset: r.get::<_, i64>(1)? as u64,
+                    rows: r.get::<_, i64>(2)? as u64,
+                    bytes: r.get::<_, i64>(3)? as u64,
+                    raw_bytes: r.get::<_, i64>(4)? as u64,
+                    min_time: r.get(5)?,
+                    max_time: r.get(6)?,
+                })
+            })?;
         let columns = self.rows("read columns", "SELECT dataset, name, kind, count, first_seen, last_seen FROM columns", [], |r| {
             Ok((r.get::<_, i64>(0)? as u64, r.get(1)?, r.get::<_, u8>(2)?, r.get::<_, i64>(3)? as u64, r.get(4)?, r.get(5)?))
         })?;
         let columns = columns.into_iter().map(|(dataset, name, kind, count, first_seen, last_seen)| {
-            let kind = ColumnKind::from_code(kind).ok_or_else(|| CatalogError::Damaged { what: format!("column {name:?} has kind {kind}") })?;
+            let kind =
+                ColumnKind::from_code(kind).ok_or_else(|| CatalogError::Damaged { what: format!("column {name:?} has kind {kind}") })?;
             Ok(ColumnRow { dataset, name, kind, count, first_seen, last_seen })
         });
         Ok(Contents {
@@ -336,9 +337,8 @@ impl Catalog for SqliteCatalog {
     fn delete_document(&mut self, kind: &str, dataset: &str, id: &str) -> Result<bool, CatalogError> {
         const ACTION: &str = "delete a document";
         let tx = self.write(ACTION)?;
-        let n = tx
-            .execute("DELETE FROM documents WHERE kind = ?1 AND dataset = ?2 AND id = ?3", [kind, dataset, id])
-            .map_err(error(ACTION))?;
+        let n =
+            tx.execute("DELETE FROM documents WHERE kind = ?1 AND dataset = ?2 AND id = ?3", [kind, dataset, id]).map_err(error(ACTION))?;
         commit(tx, ACTION)?;
         Ok(n > 0)
     }

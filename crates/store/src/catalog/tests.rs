@@ -41,8 +41,13 @@ fn everything_is_there_after_reopening() {
         flushed_sequence: 42,
     };
     c.commit_seal(&commit).unwrap();
-    c.commit_seal(&SealCommit { segments: vec![segment("c", id)], columns: vec![column(id, "x", 5)], flushed_sequence: 43, ..Default::default() })
-        .unwrap();
+    c.commit_seal(&SealCommit {
+        segments: vec![segment("c", id)],
+        columns: vec![column(id, "x", 5)],
+        flushed_sequence: 43,
+        ..Default::default()
+    })
+    .unwrap();
     drop(c);
     let mut c = open(dir.path());
     let contents = c.load().unwrap();

@@ -99,7 +99,8 @@ impl Reader<'_> {
         let expected = self.expected.unwrap_or_else(|| record.sequence.min(self.flushed + 1));
         if record.sequence < expected {
             self.out.files[file].damaged = true;
-            let message = format!("record {} comes after record {}: it was not read, the file is kept aside", record.sequence, expected - 1);
+            let message =
+                format!("record {} comes after record {}: it was not read, the file is kept aside", record.sequence, expected - 1);
             self.found(true, file, Some(record.range.clone()), None, message);
             return;
         }

@@ -135,9 +135,9 @@ impl Wal {
         }
         if let Err(e) = open.file.append(&self.buffer) {
             // A crash right after the refusal must not bring back what was refused: the cut has to be on disk first.
-            open.file.truncate(open.len).map_err(|cut| {
-                AppendError::Fatal(format!("cannot take back a failed write to the write-ahead log: {cut} (after: {e})"))
-            })?;
+            open.file
+                .truncate(open.len)
+                .map_err(|cut| AppendError::Fatal(format!("cannot take back a failed write to the write-ahead log: {cut} (after: {e})")))?;
             if is_new {
                 // Empty and durably so; if it cannot be removed either, recovery finds an empty file.
                 let _gone = self.disk.remove(&file_path(&self.dir, open.number));

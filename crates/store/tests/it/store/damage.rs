@@ -1,8 +1,8 @@
 //! Directories that someone or something damaged.
 
 use super::*;
-use std::fs;
 use ::store::{CheckFinding, check};
+use std::fs;
 
 fn findings(bed: &Bed) -> Vec<CheckFinding> {
     let mut found = Vec::new();
@@ -81,7 +81,11 @@ fn a_missing_or_short_segment_is_named_and_never_skipped_in_silence() {
         store.close().unwrap();
         drop(store);
         let path = bed.files(".seg").into_iter().find(|p| p.to_string_lossy().contains("/1/")).unwrap();
-        if short { fs::write(&path, b"short").unwrap() } else { fs::remove_file(&path).unwrap() }
+        if short {
+            fs::write(&path, b"short").unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
         assert!(findings(&bed).iter().any(|f| f.damage && f.path == path));
         let store = bed.open();
         assert!(store.stats().recovery.findings.iter().any(|f| f.damage && f.path == path));

@@ -13,6 +13,7 @@ use crate::{
     events::{self, Event, NOON, Rng},
     faulty::FaultyDisk,
 };
+use ::store::{Scope, Snapshot, Store, StoreError, StoreOptions, Write};
 use model::{TimeNs, Value};
 use std::{
     collections::BTreeMap,
@@ -22,7 +23,6 @@ use std::{
         atomic::{AtomicI64, Ordering::Relaxed},
     },
 };
-use ::store::{Scope, Snapshot, Store, StoreError, StoreOptions, Write};
 
 static TICKS: AtomicI64 = AtomicI64::new(0);
 
@@ -99,7 +99,13 @@ pub(crate) fn numbers(store: &Store, dataset: &str) -> Vec<i64> {
     for segment in &snapshot.segments {
         for row in 0..segment.n_rows() {
             let mut number = None;
-            segment.row(row, &mut |name, value| if let ("n", Value::Int(n)) = (name, value) { number = Some(n) }).unwrap();
+            segment
+                .row(row, &mut |name, value| {
+                    if let ("n", Value::Int(n)) = (name, value) {
+                        number = Some(n)
+                    }
+                })
+                .unwrap();
             found.extend(number);
         }
     }

@@ -75,8 +75,7 @@ fn check(store: &Store, list: &[Vec<Event>]) {
         rows.sort();
         rows
     };
-    let mut expected: Vec<String> =
-        list.iter().zip(NAMES).flat_map(|(events, name)| events.iter().map(move |e| text(name, e))).collect();
+    let mut expected: Vec<String> = list.iter().zip(NAMES).flat_map(|(events, name)| events.iter().map(move |e| text(name, e))).collect();
     expected.sort();
     same(&lower(all_rows(store)), &expected);
     for (events, name) in list.iter().zip(NAMES) {

@@ -1,8 +1,8 @@
 //! What readers see: names, snapshots, pins, columns, documents, retention.
 
 use super::*;
-use model::ColumnKind;
 use ::store::{DatasetUpdate, Retention};
+use model::ColumnKind;
 
 #[test]
 fn an_acknowledged_event_is_visible_and_survives_a_crash() {
