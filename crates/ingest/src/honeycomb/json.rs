@@ -125,18 +125,18 @@ impl<'a, 'r, 'c> Events<'a, 'r, 'c> {
         let mut n = 0;
         loop {
             n += 1;
-            if prefix == 0
+            let column = if prefix == 0
                 && self.reader.next() == b'"'
                 && let Some((column, n_bytes)) = self.rows.predict_key(self.reader.rest())
             {
                 self.reader.pos += n_bytes;
-                match self.reader.next() {
-                    b'{' | b'n' => self.value(Some(column), prefix, dots)?,
-                    first => self.cell(column, first, dots)?,
-                }
+                Some(column)
             } else {
-                let column = self.field_name()?;
-                self.value(column, prefix, dots)?;
+                self.field_name()?
+            };
+            match (column, self.reader.next()) {
+                (Some(column), first) if first != b'{' && first != b'n' => self.cell(column, first, dots)?,
+                _ => self.value(column, prefix, dots)?,
             }
             if !self.reader.more(b'}')? {
                 return Ok(n);
