@@ -36,7 +36,7 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Ask a question
     #[command(visible_alias = "q", after_long_help = QUERY_HELP)]
-    Query(QueryArgs),
+    Query(Box<QueryArgs>),
     /// Send events from files
     #[command(after_help = IMPORT_HELP)]
     Import(ImportArgs),

@@ -120,7 +120,8 @@ pub(crate) struct Fleet {
 impl Fleet {
     /// A fleet whose history ends now.
     pub(crate) fn new(client: Client, options: FleetOptions) -> Result<Fleet, CliError> {
-        if !(options.rate > 0.0 && options.rate <= 100_000.0) || !(options.history_s >= 0.0 && options.history_s <= 31.0 * 86_400.0) {
+        let possible = options.rate > 0.0 && options.rate <= 100_000.0 && (0.0..=31.0 * 86_400.0).contains(&options.history_s);
+        if !possible {
             return Err(CliError::Usage("the rate must lie above 0, the history between 0 and 31 days".to_owned()));
         }
         let origin_ns = now_ns() - (options.history_s * 1e9) as i64;

@@ -488,7 +488,7 @@ impl Trace<'_> {
 
     /// The story: the new build asks with the cache key of the version before, and for one shard, whatever the user's own is.
     fn wrong_shard(&mut self, export: usize, at: i64) -> Done {
-        debug_assert!(STORY_SHARD < N_SHARDS);
+        const { assert!(STORY_SHARD < N_SHARDS) };
         let i = self.open(IMAGE_EXPORT, Some(export), "SELECT export_jobs", Kind::Client, at);
         self.database_fields(i, "export_jobs", STORY_SHARD, 1);
         let end = at + self.ms(2_600.0);

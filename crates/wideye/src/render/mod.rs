@@ -183,7 +183,7 @@ fn charts(out: &mut Out, answer: &Json, results: &[Json], breakdowns: &[String])
     let Some(step) = answer["granularity"].as_f64().filter(|g| *g > 0.0) else { return Ok(false) };
     let first = (start / step).floor() * step;
     let n = (((end - first) / step).ceil() as usize).max(1);
-    if points.is_empty() || n < 2 || n > 1_000_000 {
+    if points.is_empty() || !(2..=1_000_000).contains(&n) {
         return Ok(false);
     }
     let bucket = |point: &Json| epoch_s(&text(&point["time"])).map(|t| ((t - first) / step).round() as usize).filter(|i| *i < n);
