@@ -84,7 +84,7 @@ impl Run<'_> {
         }
         // SQLite writes when it opens a file that was in use; on a copy that does not matter.
         let copy = tempfile::tempdir().map_err(|e| StoreError::io("make a directory for a copy of", &paths.catalog, e))?;
-        for suffix in ["", "-wal"] {
+        for suffix in ["", "-journal"] {
             let from = PathBuf::from(format!("{}{suffix}", paths.catalog.display()));
             match fs::copy(&from, copy.path().join(format!("catalog.sqlite{suffix}"))) {
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(StoreError::io("copy the catalog", &from, e)),

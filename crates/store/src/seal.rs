@@ -39,7 +39,7 @@ impl Shared {
         if state.active_bytes >= options.seal_bytes || self.wal_bytes.load(Relaxed) >= WAL_FACTOR * options.seal_bytes as u64 {
             return true;
         }
-        let idle_ns = i64::from(options.seal_idle_seconds) * NS_PER_SECOND;
+        let idle_ns = i64::from(options.seal_idle_ms) * 1_000_000;
         if state.active_bytes >= options.seal_idle_bytes && now - state.last_write >= idle_ns {
             return true;
         }

@@ -31,8 +31,8 @@ pub struct StoreOptions {
     /// The memtable is sealed when its oldest event has waited this long.
     pub seal_age_seconds: u32,
     /// It is sealed sooner when no write came for this long and it holds at least `seal_idle_bytes`.
-    pub seal_idle_seconds: u32,
-    /// See `seal_idle_seconds`.
+    pub seal_idle_ms: u32,
+    /// See `seal_idle_ms`.
     pub seal_idle_bytes: usize,
     /// Rows of a segment; only a single larger write makes a larger one.
     pub segment_rows_max: usize,
@@ -59,7 +59,7 @@ impl StoreOptions {
             seed: RandomState::new().hash_one(0u8),
             seal_bytes: 128 << 20,
             seal_age_seconds: 30,
-            seal_idle_seconds: 2,
+            seal_idle_ms: 500,
             seal_idle_bytes: 8 << 20,
             segment_rows_max: 1 << 20,
             merge_bytes_max: 1 << 30,
