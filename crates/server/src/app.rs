@@ -14,7 +14,7 @@ use crate::telemetry::Telemetry;
 use crate::time::now;
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
-use engine::Caches;
+use engine::{Engine, EngineOptions};
 use model::ErrorKind;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,7 +33,7 @@ const SMALL_BYTES_MAX: usize = 64 << 20;
 pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) store: Store,
-    pub(crate) caches: Caches,
+    pub(crate) engine: Engine,
     pub(crate) door: Door,
     /// Of requests that bring events.
     pub(crate) budget: Arc<Budget>,
@@ -58,6 +58,8 @@ impl App {
         options.seal_bytes = settings.seal_bytes;
         let store = Store::open(options).map_err(failed)?;
         let threads = settings.threads();
+        let engine_options = EngineOptions { threads, cache_bytes: settings.cache_bytes_max, limits: settings.limits.clone() };
+        let engine = Engine::new(store.clone(), engine_options);
         let door = Door::load(&store, open_door).map_err(|e| ServerError::Keys { data_dir: data_dir.clone(), source: e })?;
         Ok(Arc::new(App {
             budget: Budget::new(settings.ingest_bytes_max),
@@ -71,7 +73,7 @@ impl App {
             stopping: AtomicBool::new(false),
             settings,
             store,
-            caches: Caches::default(),
+            engine,
             door,
         }))
     }

@@ -2,19 +2,18 @@
 //!
 //! Owns: running the engine on behalf of a request. Never does: read requests, choose forms of answers.
 
-use crate::api::datasets::find;
 use crate::app::App;
 use crate::error::{Failure, chain};
 use crate::metrics::QueryEnd;
 use crate::runs::RunHandle;
 use axum::http::StatusCode;
-use engine::{Answer, EngineError, OnPartial, OnProgress, Plan, Run, SeriesMode};
+use engine::{Answer, EngineError, OnPartial, OnProgress, Run, SeriesMode};
 use model::query::QuerySpec;
 use model::{ErrorKind, TimeNs};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use store::{Scope, Store};
+use store::Scope;
 
 /// The slug that means all datasets.
 pub(crate) const ALL: &str = "__all__";
@@ -60,41 +59,50 @@ pub(crate) async fn ask<T: Send + 'static>(
     question: Question,
     finish: impl FnOnce(Answer) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let started = Instant::now();
+    on_engine(app, handle, question.now, move |app, run| {
+        let started = Instant::now();
+        let run = Run {
+            cache: question.cache,
+            max_rows: question.max_rows,
+            series: question.series,
+            totals: question.totals,
+            on_progress: question.on_progress,
+            on_partial: question.on_partial,
+            ..run
+        };
+        match app.engine.query(&question.scope, &question.spec, &run) {
+            Ok(answer) => {
+                app.metrics.queried(QueryEnd::Answered, started.elapsed().as_secs_f64(), answer.meta.rows_scanned);
+                finish(answer)
+            }
+            Err(e) => {
+                let end = if e.kind() == ErrorKind::Cancelled { QueryEnd::Cancelled } else { QueryEnd::Failed };
+                app.metrics.queried(end, started.elapsed().as_secs_f64(), 0);
+                Err(e.into())
+            }
+        }
+    })
+    .await
+}
+
+/// Waits for a place, then works on a thread that may block, with a run that ends when the handle says so.
+pub(crate) async fn on_engine<T: Send + 'static>(
+    app: &Arc<App>,
+    handle: &RunHandle,
+    now: TimeNs,
+    work: impl FnOnce(&App, Run) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let place = app.runs.place(handle).await?;
-    let (cancel, deadline) = (Arc::clone(&handle.cancel), handle.deadline);
+    let (cancel, deadline) = (Arc::clone(&handle.cancel), Some(handle.deadline));
     let on_thread = Arc::clone(app);
     let done = app
         .blocking(move || {
-            let limits = &on_thread.settings.limits;
-            let run = Run {
-                cancel,
-                deadline: Some(deadline),
-                cache: question.cache,
-                max_rows: question.max_rows,
-                series: question.series,
-                totals: question.totals,
-                // Many questions at once share the cores instead of fighting for them.
-                threads: (on_thread.settings.threads() / on_thread.runs.running().max(1)).max(1),
-                memory_bytes_max: limits.question_memory_bytes_max,
-                on_progress: question.on_progress,
-                on_partial: question.on_partial,
-                ..Run::new(question.now)
-            };
-            let answer = on_thread.answer(&question.scope, &question.spec, &run);
+            // Many questions at once share the cores instead of fighting for them.
+            let threads = (on_thread.settings.threads() / on_thread.runs.running().max(1)).max(1);
+            let run = Run { cancel, deadline, threads, ..on_thread.engine.run(now) };
+            let done = work(&on_thread, run);
             drop(place);
-            let seconds = started.elapsed().as_secs_f64();
-            match answer {
-                Ok(answer) => {
-                    on_thread.metrics.queried(QueryEnd::Answered, seconds, answer.meta.rows_scanned);
-                    finish(answer)
-                }
-                Err(e) => {
-                    let cancelled = e.kind == ErrorKind::Cancelled;
-                    on_thread.metrics.queried(if cancelled { QueryEnd::Cancelled } else { QueryEnd::Failed }, seconds, 0);
-                    Err(e)
-                }
-            }
+            done
         })
         .await?;
     if handle.cancel.load(Ordering::Relaxed) && done.is_err() && app.is_stopping() {
@@ -106,41 +114,8 @@ pub(crate) async fn ask<T: Send + 'static>(
 impl App {
     /// Checks a question without answering it.
     pub(crate) fn check(&self, scope: &Scope, spec: &QuerySpec) -> Result<(), Failure> {
-        let run = Run { max_rows: self.settings.limits.result_rows_max, ..Run::new(crate::time::now()) };
-        self.plan(scope, spec, &run).map(drop)
-    }
-
-    fn plan(&self, scope: &Scope, spec: &QuerySpec, run: &Run) -> Result<Plan, Failure> {
-        if let Scope::Dataset(name) = scope {
-            find(self, name)?;
-        }
-        let known = Known { store: &self.store, scope };
-        Ok(engine::check(spec, &known, run, &self.settings.limits)?)
-    }
-
-    /// Answers a question on this thread and those that the engine starts.
-    fn answer(&self, scope: &Scope, spec: &QuerySpec, run: &Run) -> Result<Answer, Failure> {
-        let plan = self.plan(scope, spec, run)?;
-        let start = plan.start_ns.saturating_sub(plan.compare_offset_ns.unwrap_or(0));
-        let snapshot = self.store.snapshot(scope, start, plan.end_ns)?;
-        Ok(engine::run(&snapshot.segments, &plan, run, &self.caches)?)
-    }
-}
-
-/// The columns of a scope, as the engine asks for them.
-struct Known<'a> {
-    store: &'a Store,
-    scope: &'a Scope,
-}
-
-impl engine::Columns for Known<'_> {
-    fn contains(&self, name: &str) -> bool {
-        self.store.has_column(self.scope, name)
-    }
-
-    fn names(&self) -> Vec<String> {
-        // Only suggestions depend on it.
-        self.store.columns(self.scope).unwrap_or_default().into_iter().map(|c| c.name).collect()
+        self.engine.check(scope, spec, &self.engine.run(crate::time::now()))?;
+        Ok(())
     }
 }
 

@@ -108,6 +108,7 @@ pub(crate) fn page(app: &App) -> String {
     p.one("wideye_query_seconds_total", "counter", "Time spent on questions.", m.query_ns.load(Ordering::Relaxed) as f64 / 1e9);
     p.one("wideye_query_rows_scanned_total", "counter", "Events that questions looked at.", m.query_rows.load(Ordering::Relaxed));
     p.one("wideye_queries_running", "gauge", "Questions that run now.", app.runs.running());
+    p.one("wideye_query_cache_bytes", "gauge", "Partial answers kept; bounded by cache_bytes_max.", app.engine.cache_bytes());
     p.one("wideye_connections", "gauge", "Open connections.", m.connections.load(Ordering::Relaxed));
     p.one("wideye_self_telemetry_dropped_total", "counter", "Own events that found no room.", m.telemetry_dropped.load(Ordering::Relaxed));
     p.one("wideye_keys", "gauge", "Keys.", app.door.n_keys());

@@ -129,7 +129,8 @@ impl Record {
     }
 
     pub(crate) fn status(&self, status: StatusCode) {
-        self.status.store(status.as_u16(), Ordering::Relaxed);
+        // What was forgotten stays so.
+        let _known = self.status.compare_exchange(0, status.as_u16(), Ordering::Relaxed, Ordering::Relaxed);
     }
 
     pub(crate) fn failed(&self, failure: &Failure) {

@@ -4,23 +4,19 @@
 
 use super::schema::{ColumnBody, ColumnKindCount, DatasetBody, DatasetPatch, ErrorBody, NewDataset, RetentionBody, ValueBody};
 use crate::app::App;
-use crate::ask::{Question, ask, scope};
+use crate::ask::{on_engine, scope};
 use crate::body;
 use crate::error::Failure;
-use crate::route::{Answer, Call, bytes_response, empty, json};
+use crate::route::{Answer, Call, empty, json};
 use crate::time::rfc3339;
 use axum::body::Body;
 use axum::http::StatusCode;
-use engine::Cell;
-use model::NS_PER_SECOND;
-use model::query::{Calculation, Direction, Filter, FilterOp, Order, QuerySpec};
-use serde::Serialize;
+use model::{NS_PER_SECOND, TimeNs};
 use store::{ColumnInfo, DatasetInfo, DatasetUpdate, Retention};
 
-const VALUES_DEFAULT: i64 = 50;
-const VALUES_MAX: i64 = 1_000;
-/// Values are completed from what came in this time, unless the request says otherwise.
-const VALUES_SECONDS: f64 = 86_400.0;
+const VALUES_DEFAULT: usize = 50;
+const VALUES_MAX: usize = 1_000;
+const HOUR_NS: i64 = 3_600 * NS_PER_SECOND;
 
 pub(crate) fn dataset_body(d: DatasetInfo) -> DatasetBody {
     DatasetBody {
@@ -131,51 +127,24 @@ pub(crate) async fn columns(call: Call, _body: Body) -> Answer {
         ("start_time" = Option<f64>, Query, description = "Unix seconds; default: a day before the end"),
         ("end_time" = Option<f64>, Query, description = "Unix seconds; default: now"),
     ),
-    responses((status = 200, description = "Values with the number of events that have them, most frequent first", body = Vec<ValueBody>), (status = 400, description = "Unknown column", body = ErrorBody)))]
+    responses((status = 200, description = "Values with about how many events have them, most frequent first", body = Vec<ValueBody>), (status = 400, description = "Unknown column", body = ErrorBody)))]
 pub(crate) async fn values(call: Call, _body: Body) -> Answer {
     let Some(column) = call.query("column").filter(|c| !c.is_empty()) else {
         return Err(Failure::invalid("name the column: ?column=…&prefix=…"));
     };
-    let limit = call.query_number::<i64>("limit")?.unwrap_or(VALUES_DEFAULT).clamp(1, VALUES_MAX);
+    let prefix = call.query("prefix").unwrap_or_default();
+    let limit = call.query_number::<usize>("limit")?.unwrap_or(VALUES_DEFAULT).clamp(1, VALUES_MAX);
+    let now = crate::time::now();
+    let nanoseconds = |seconds: f64| (seconds * 1e9) as TimeNs;
     // Clocks of senders may be ahead.
-    let end = call.query_number("end_time")?.unwrap_or_else(|| (crate::time::now() / NS_PER_SECOND + 3_600) as f64);
-    let start = call.query_number("start_time")?.unwrap_or(end - VALUES_SECONDS);
-    let mut filters = vec![Filter { column: column.clone(), op: FilterOp::Exists, value: None }];
-    if let Some(prefix) = call.query("prefix").filter(|p| !p.is_empty()) {
-        filters.push(Filter { column: column.clone(), op: FilterOp::StartsWith, value: Some(prefix.into()) });
-    }
-    let count = Calculation { op: "COUNT".into(), column: None, name: None, filters: Vec::new(), filter_combination: None, exact: None };
-    let spec = QuerySpec {
-        calculations: Some(vec![count]),
-        filters,
-        breakdowns: vec![column],
-        orders: vec![Order { op: Some("COUNT".into()), column: None, order: Some(Direction::Descending) }],
-        limit: Some(limit),
-        start_time: Some(start.into()),
-        end_time: Some(end.into()),
-        usage_mode: Some(true),
-        ..QuerySpec::default()
-    };
+    let end = call.query_number("end_time")?.map_or(now + HOUR_NS, nanoseconds);
+    let start = call.query_number("start_time")?.map_or(end - 24 * HOUR_NS, nanoseconds);
+    let scope = scope(call.param("dataset"));
     let run = call.app.runs.begin();
-    let question = Question::plain(&call.app, scope(call.param("dataset")), spec);
-    let bytes = ask(&call.app, &run, question, |answer| {
-        let values: Vec<ValueCount<'_>> = answer
-            .results
-            .iter()
-            .filter_map(|row| match row.as_slice() {
-                [value, count] => Some(ValueCount { value, count }),
-                _ => None,
-            })
-            .collect();
-        serde_json::to_vec(&values).map_err(super::query::not_json)
+    let values = on_engine(&call.app, &run, now, move |app, _run| {
+        let found = app.engine.values(&scope, &column, &prefix, limit, (start, end))?;
+        Ok(found.into_iter().map(|(value, count)| ValueBody { value: value.to_json(), count }).collect::<Vec<_>>())
     })
     .await?;
-    Ok(bytes_response(StatusCode::OK, "application/json", bytes))
-}
-
-/// A value and how many events have it, as the engine writes them.
-#[derive(Serialize)]
-struct ValueCount<'a> {
-    value: &'a Cell,
-    count: &'a Cell,
+    json(StatusCode::OK, &values)
 }

@@ -2,6 +2,7 @@
 //!
 //! Owns: its routes. Never does: what they do (one file per resource).
 
+pub(crate) mod contrast;
 pub(crate) mod datasets;
 pub(crate) mod keys;
 pub(crate) mod markers;
@@ -23,6 +24,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
     routes
         .add(READ, Method::POST, "/api/v1/query", query::query)
         .add(READ, Method::DELETE, "/api/v1/query/{run}", query::cancel)
+        .add(READ, Method::POST, "/api/v1/contrast", contrast::contrast)
         .add(READ, Method::GET, "/api/v1/traces/{id}", traces::trace)
         .add(READ, Method::GET, "/api/v1/datasets", datasets::list)
         .add(MANAGE, Method::POST, "/api/v1/datasets", datasets::create)

@@ -3,7 +3,7 @@
 //! Owns: `GET /api/v1/openapi.json`, committed as docs/reference/openapi.json. Never does: describe `/1` and `/v1`, which
 //! have documents of their own.
 
-use super::{datasets, keys, markers, query, traces};
+use super::{contrast, datasets, keys, markers, query, traces};
 use crate::route::{Answer, Call, bytes_response};
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -15,6 +15,7 @@ use utoipa::OpenApi;
     paths(
         query::query,
         query::cancel,
+        contrast::contrast,
         traces::trace,
         datasets::list,
         datasets::create,

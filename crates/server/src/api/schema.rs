@@ -180,6 +180,49 @@ pub(crate) struct QueryRequestSchema {
     pub(crate) totals: Option<bool>,
 }
 
+/// A comparison of a selection of events with a baseline.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ContrastRequest)]
+pub(crate) struct ContrastRequestSchema {
+    /// Name or slug, or `__all__`.
+    pub(crate) dataset: String,
+    /// Time range and filters of all events looked at; nothing else of it is used.
+    pub(crate) query: QuerySpecSchema,
+    /// The events in question.
+    pub(crate) selection: PopulationSchema,
+    /// `"rest"` (default: all other events of the query) or a population of its own.
+    pub(crate) baseline: Option<Json>,
+    /// Columns to compare, all of them answered; default: every column, the best `limit` answered.
+    pub(crate) columns: Option<Vec<String>>,
+    /// Columns in the answer (default 20).
+    pub(crate) limit: Option<i64>,
+}
+
+/// Some events of the query.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Population)]
+pub(crate) struct PopulationSchema {
+    pub(crate) filters: Vec<FilterSchema>,
+    /// AND (default) or OR.
+    pub(crate) filter_combination: Option<String>,
+    pub(crate) time_range: Option<f64>,
+    pub(crate) start_time: Option<Json>,
+    pub(crate) end_time: Option<Json>,
+}
+
+/// What a comparison found.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ContrastAnswer)]
+pub(crate) struct ContrastAnswerSchema {
+    /// `selection` and `baseline`, each with `count` (weighted) and `words`.
+    pub(crate) populations: Json,
+    /// Empty for now.
+    pub(crate) findings: Vec<Json>,
+    /// `column`, `kind`, `score`, `significant`, `values` (`value`, `selection`, `baseline`) and for numbers `quantiles`.
+    pub(crate) columns: Vec<Json>,
+    pub(crate) meta: Json,
+}
+
 /// A question: Honeycomb's query specification.
 #[derive(Debug, Default, Serialize, ToSchema)]
 #[schema(as = QuerySpec)]

@@ -39,7 +39,7 @@ async fn an_answer_has_results_series_and_meta() {
 async fn wrong_questions_say_what_is_wrong() {
     let s = filled().await;
     for (dataset, spec, status, word) in [
-        ("ds", json!({ "breakdowns": ["rout"] }), 400, "did you mean 'route'"),
+        ("ds", json!({ "breakdowns": ["rout"] }), 400, "'route'"),
         ("ds", json!({ "calculations": [{ "op": "NOPE" }] }), 400, "NOPE"),
         ("ds", json!({ "limit": 0 }), 400, "limit"),
         ("ds", json!({ "limit": 10_001 }), 400, "limit"),
