@@ -19,6 +19,8 @@ pub(crate) struct Rows<'c> {
     previous: Option<ColumnId>,
     truncated: Vec<ColumnId>,
     refusal: Option<EventStatus>,
+    /// Cells written since they were asked for, those of refused events included.
+    n_cells: usize,
 }
 
 pub(crate) fn refused(status: u16, error: impl Into<Cow<'static, str>>) -> EventStatus {
@@ -39,6 +41,7 @@ impl<'c> Rows<'c> {
             previous: None,
             truncated: Vec::new(),
             refusal: None,
+            n_cells: 0,
         }
     }
 
@@ -73,6 +76,7 @@ impl<'c> Rows<'c> {
     /// Ends the event: it took `n_bytes` on the wire.
     pub(crate) fn end(&mut self, time: Option<TimeNs>, rate: f64, n_bytes: usize) -> EventStatus {
         let limits = self.context.limits;
+        self.n_cells += self.builder.fields() + 1;
         if n_bytes > limits.event_bytes_max {
             self.refuse(413, format!("Event is too large. It has {n_bytes} bytes, the limit is {}.", limits.event_bytes_max));
         }
@@ -188,6 +192,11 @@ impl<'c> Rows<'c> {
     /// Takes the refusal of the event, as if there had been none.
     pub(crate) fn clear_refusal(&mut self) -> Option<EventStatus> {
         self.refusal.take()
+    }
+
+    /// How many cells the events since the last call had, and a row counts as one, too.
+    pub(crate) fn take_cells(&mut self) -> usize {
+        std::mem::take(&mut self.n_cells)
     }
 
     /// Distinct fields of the event under construction.

@@ -53,6 +53,9 @@ pub struct Limits {
 impl Limits {
     /// No configuration may raise `string_bytes_max` above this.
     pub const STRING_BYTES_CEILING: usize = 1 << 20;
+
+    /// Cells that one OTLP request may unfold into: attributes of a resource stand once on the wire and in every row.
+    pub const REQUEST_CELLS_CEILING: usize = 16 << 20;
 }
 
 impl Default for Limits {

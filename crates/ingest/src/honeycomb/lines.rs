@@ -122,7 +122,7 @@ impl<'a> Events<'a, '_, '_> {
     /// Takes the next member if it is the time or the sample rate.
     fn special(&mut self, envelope: &mut Envelope) -> Result<bool, JsonError> {
         let key = self.reader.key(&mut self.scratch)?;
-        if key == "samplerate" && matches!(self.reader.next(), b'0'..=b'9') {
+        if key == "samplerate" && self.reader.next().is_ascii_digit() {
             self.rate(envelope)?;
             return Ok(true);
         }

@@ -55,9 +55,12 @@ fn severity(number: u64) -> &'static str {
 }
 
 /// Reads and writes a record.
-pub(super) fn record<'a>(rows: &mut Rows<'_>, columns: &Columns, tally: &mut Tally, shared: &Shared<'a>, piece: Piece<'a>) -> Result<()> {
+pub(super) fn record<'a>(rows: &mut Rows<'_>, columns: &Columns, tally: &mut Tally, shared: &Shared<'_, 'a>, piece: Piece<'a>) -> Result<()> {
     let (mut at, mut observed, mut number, mut flags) = (0, 0, 0, 0);
     let mut body = None;
+    if !tally.has_room(1, || "log record".to_owned()) {
+        return Ok(());
+    }
     rows.begin();
     let mut fields = piece.fields();
     while let Some((field, value)) = fields.next()? {
@@ -102,6 +105,6 @@ pub(super) fn record<'a>(rows: &mut Rows<'_>, columns: &Columns, tally: &mut Tal
     }
     let at = [at, observed].into_iter().find(|&t| t > 0).map(traces::time);
     let status = rows.end(at, rate.over(shared.rate).get().unwrap_or(1.0), piece.len());
-    tally.note(status, 1, || "log record".to_owned());
+    tally.note(rows, status, 1, || "log record".to_owned());
     Ok(())
 }

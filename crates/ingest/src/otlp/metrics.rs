@@ -6,8 +6,7 @@ use super::attributes::{Any, KeyValue, Rate, flatten, is_id, set, set_span_id, s
 use super::histogram::{Bucket, Range, Side, explicit, exponential, quantile};
 use super::wire::{Piece, Result, Value};
 use super::{Shared, Tally, traces};
-use crate::EventStatus;
-use crate::rows::{Rows, refused};
+use crate::rows::Rows;
 use crate::text::{display, json_float, json_string};
 use crate::time::write_rfc3339;
 use model::{ColumnId, hash128};
@@ -79,7 +78,7 @@ struct Group<'a> {
 const CELLS_PER_POINT: usize = 32;
 
 /// Reads the metrics of a scope and writes their rows.
-pub(super) fn scope<'a>(rows: &mut Rows<'_>, columns: &Columns, tally: &mut Tally, shared: &Shared<'a>, piece: Piece<'a>) -> Result<()> {
+pub(super) fn scope<'a>(rows: &mut Rows<'_>, columns: &Columns, tally: &mut Tally, shared: &Shared<'_, 'a>, piece: Piece<'a>) -> Result<()> {
     let mut metrics = Vec::new();
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut by_key = HashMap::new();
@@ -96,12 +95,18 @@ pub(super) fn scope<'a>(rows: &mut Rows<'_>, columns: &Columns, tally: &mut Tall
         while let Some((1, value)) = fields.next_if(1)? {
             let piece = value.piece();
             if metric.name.is_empty() {
-                tally.note(refused(400, "Metric has no name."), 1, || "data point".to_owned());
+                tally.refuse("Metric has no name.", 1, || "data point".to_owned());
+                continue;
+            }
+            let (n, max) = (piece.len(), rows.context().limits.event_bytes_max);
+            if n > max {
+                let error = format!("Event is too large. It has {n} bytes, the limit is {max}.");
+                tally.refuse(&error, 1, || format!("data point of '{}'", text(metric.name.bytes)));
                 continue;
             }
             let Some(time) = group_key(metric.kind, piece, &mut key)? else {
                 // A point that says that there is no value.
-                tally.note(EventStatus::Accepted, 1, String::new);
+                tally.accepted += 1;
                 continue;
             };
             let at = *by_key.entry(hash128(&key)).or_insert_with(|| {
@@ -111,7 +116,7 @@ pub(super) fn scope<'a>(rows: &mut Rows<'_>, columns: &Columns, tally: &mut Tall
             groups[at].points.push(Point { metric: index, piece });
         }
     }
-    let mut writer = Writer { rows, columns, metrics: &metrics, name: String::new(), has_trace: false };
+    let mut writer = Writer { rows, columns, metrics: &metrics, name: String::new(), has_trace: false, rate: Rate::default() };
     for group in groups {
         writer.group(group, tally, shared)?;
     }
@@ -186,47 +191,61 @@ struct Writer<'w, 'c, 'a> {
     name: String,
     /// Whether the row is tied to a trace by an exemplar already.
     has_trace: bool,
+    /// The sample rate among the row's attributes.
+    rate: Rate,
 }
 
 impl<'a> Writer<'_, '_, 'a> {
     /// Writes a group as one row, or more if a metric comes twice or the row gets too wide.
-    fn group(&mut self, group: Group<'a>, tally: &mut Tally, shared: &Shared<'a>) -> Result<()> {
+    fn group(&mut self, group: Group<'a>, tally: &mut Tally, shared: &Shared<'_, 'a>) -> Result<()> {
+        // The n-th point of a metric goes to the n-th row.
+        let mut met: HashMap<&[u8], usize> = HashMap::new();
+        let mut rounds: Vec<(usize, Point<'a>)> = Vec::with_capacity(group.points.len());
+        for point in group.points {
+            let n = met.entry(self.metrics[point.metric].name.bytes).or_default();
+            rounds.push((*n, point));
+            *n += 1;
+        }
+        rounds.sort_by_key(|r| r.0);
         let fields_max = self.rows.context().limits.event_fields_max;
-        let mut left = group.points;
-        while let Some(&first) = left.first() {
-            self.rows.begin();
-            self.has_trace = false;
-            self.rows.str(self.columns.signal_type, "metric");
-            shared.write(self.rows)?;
-            let mut rate = Rate::default();
-            let (attributes, ..) = self.metrics[first.metric].kind.fields();
-            let mut fields = first.piece.fields();
-            while let Some((number, value)) = fields.next()? {
-                if number == attributes {
-                    let pair = KeyValue::read(value.piece())?;
-                    if !rate.take(&pair) {
-                        flatten(self.rows, pair, &mut |rows, column, value| set(rows, column, value))?;
-                    }
-                }
+        let mut left = rounds.as_slice();
+        while let Some(&(round, first)) = left.first() {
+            let name = || format!("data points of '{}'", text(self.metrics[first.metric].name.bytes));
+            if !tally.has_room(left.len(), name) {
+                break;
             }
-            let mut done: Vec<&[u8]> = Vec::new();
-            let mut later = Vec::new();
-            let mut n_bytes = 0;
-            for &point in &left {
-                let name = self.metrics[point.metric].name.bytes;
-                let full = !done.is_empty() && self.rows.fields() + CELLS_PER_POINT > fields_max;
-                if full || done.contains(&name) {
-                    later.push(point);
-                    continue;
+            self.begin(first, shared)?;
+            let mut n = 0;
+            for &(_, point) in left.iter().take_while(|r| r.0 == round) {
+                if n > 0 && self.rows.fields() + CELLS_PER_POINT > fields_max {
+                    break;
                 }
-                done.push(name);
-                n_bytes = n_bytes.max(point.piece.len());
                 self.point(point)?;
+                n += 1;
             }
+            let n_bytes = left[..n].iter().map(|r| r.1.piece.len()).max().unwrap_or(0);
             let at = (group.time > 0).then(|| traces::time(group.time));
-            let status = self.rows.end(at, rate.over(shared.rate).get().unwrap_or(1.0), n_bytes);
-            tally.note(status, done.len(), || format!("data points of '{}'", text(done.first().copied().unwrap_or_default())));
-            left = later;
+            let status = self.rows.end(at, self.rate.over(shared.rate).get().unwrap_or(1.0), n_bytes);
+            tally.note(self.rows, status, n, || format!("data points of '{}'", text(self.metrics[first.metric].name.bytes)));
+            left = &left[n..];
+        }
+        Ok(())
+    }
+
+    /// Begins a row with what its points share.
+    fn begin(&mut self, first: Point<'a>, shared: &Shared<'_, 'a>) -> Result<()> {
+        self.rows.begin();
+        self.has_trace = false;
+        self.rate = Rate::default();
+        self.rows.str(self.columns.signal_type, "metric");
+        shared.write(self.rows)?;
+        let (attributes, ..) = self.metrics[first.metric].kind.fields();
+        let mut fields = first.piece.fields();
+        while let Some((_, value)) = fields.next_if(attributes)? {
+            let pair = KeyValue::read(value.piece())?;
+            if !self.rate.take(&pair) {
+                flatten(self.rows, pair, &mut |rows, column, value| set(rows, column, value))?;
+            }
         }
         Ok(())
     }

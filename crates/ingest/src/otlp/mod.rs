@@ -16,8 +16,8 @@ mod wire;
 use crate::rows::Rows;
 use crate::{Context, EventStatus, IngestError};
 use attributes::{Any, KeyValue, Rate, flatten, set};
-use model::{Batch, ColumnId};
-use std::collections::HashMap;
+use model::{Batch, ColumnId, Limits};
+use std::collections::{HashMap, hash_map::Entry};
 use wire::{Piece, Result};
 
 pub use response::response;
@@ -112,37 +112,54 @@ pub fn decode(
             &transcoded
         }
     };
-    let mut request = Request { signal, routing, context: *context, datasets: Vec::new(), by_name: HashMap::new(), tally: Tally::default() };
+    let mut request = Request { signal, routing, context: *context, datasets: Vec::new(), by_name: HashMap::new(), tally: Tally::new() };
     request.read(Piece::new(body)).map_err(malformed)?;
     Ok(request.finish())
 }
 
 /// What was taken, what not and why.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Tally {
     accepted: usize,
     rejected: usize,
     /// Reasons, each with what it hit first and how often.
     reasons: Vec<(String, String, usize)>,
+    /// Cells that the request may still unfold into.
+    cells_left: usize,
 }
 
 impl Tally {
     /// At most so many different reasons are told.
     const REASONS_MAX: usize = 5;
 
+    fn new() -> Tally {
+        Tally { accepted: 0, rejected: 0, reasons: Vec::new(), cells_left: Limits::REQUEST_CELLS_CEILING }
+    }
+
     /// Notes the outcome of a row that stands for `n` items (0 for span events and links). `name` tells which it was.
-    fn note(&mut self, status: EventStatus, n: usize, name: impl FnOnce() -> String) {
+    fn note(&mut self, rows: &mut Rows<'_>, status: EventStatus, n: usize, name: impl FnOnce() -> String) {
+        self.cells_left = self.cells_left.saturating_sub(rows.take_cells());
         match status {
             EventStatus::Accepted => self.accepted += n,
-            EventStatus::Refused { error, .. } => {
-                self.rejected += n;
-                match self.reasons.iter().position(|r| r.0 == error) {
-                    Some(i) => self.reasons[i].2 += 1,
-                    None if self.reasons.len() < Self::REASONS_MAX => self.reasons.push((error.into_owned(), name(), 1)),
-                    None => {}
-                }
-            }
+            EventStatus::Refused { error, .. } => self.refuse(&error, n, name),
         }
+    }
+
+    fn refuse(&mut self, error: &str, n: usize, name: impl FnOnce() -> String) {
+        self.rejected += n;
+        match self.reasons.iter().position(|r| r.0 == error) {
+            Some(i) => self.reasons[i].2 += 1,
+            None if self.reasons.len() < Self::REASONS_MAX => self.reasons.push((error.to_owned(), name(), 1)),
+            None => {}
+        }
+    }
+
+    /// Whether there is room for more rows; if not, these `n` items are refused.
+    fn has_room(&mut self, n: usize, name: impl FnOnce() -> String) -> bool {
+        if self.cells_left == 0 {
+            self.refuse("Request is too large once attributes of resources stand in every row. Send smaller batches.", n, name);
+        }
+        self.cells_left > 0
     }
 
     fn message(&self) -> String {
@@ -182,16 +199,22 @@ struct Request<'c> {
 
 /// Attributes that all rows of a resource or scope share.
 #[derive(Debug, Default)]
-struct Shared<'a> {
+struct Shared<'s, 'a> {
+    /// Those of the resource, if these are of a scope.
+    under: Option<&'s Shared<'s, 'a>>,
     cells: Vec<(ColumnId, Any<'a>)>,
     rate: Rate,
     /// Why rows with these attributes are refused, if they are.
     refusal: Option<EventStatus>,
 }
 
-impl<'a> Shared<'a> {
+impl<'a> Shared<'_, 'a> {
     fn add(&mut self, rows: &mut Rows<'_>, pair: KeyValue<'a>) -> Result<()> {
         if self.rate.take(&pair) {
+            return Ok(());
+        }
+        if self.cells.len() >= rows.context().limits.event_fields_max {
+            rows.refuse(400, "Event has too many columns.");
             return Ok(());
         }
         let cells = &mut self.cells;
@@ -209,6 +232,10 @@ impl<'a> Shared<'a> {
     fn write(&self, rows: &mut Rows<'_>) -> Result<()> {
         if let Some(EventStatus::Refused { status, error }) = &self.refusal {
             rows.refuse(*status, error.clone());
+            return Ok(());
+        }
+        if let Some(under) = self.under {
+            under.write(rows)?;
         }
         for &(column, value) in &self.cells {
             set(rows, column, value)?;
@@ -263,7 +290,9 @@ impl<'c> Request<'c> {
             }
         }
         let at = self.dataset(service.as_deref());
-        let Some(dataset) = self.datasets.get_mut(at) else { return Ok(()) };
+        let Some(dataset) = at.and_then(|at| self.datasets.get_mut(at)) else {
+            return self.refuse_resource(piece, service.as_deref().unwrap_or_default());
+        };
         let mut shared = Shared::default();
         // As if it were an event, so that a refusal can be seen; the columns stay as long as one of its rows needs them.
         dataset.rows.clear_refusal();
@@ -285,8 +314,22 @@ impl<'c> Request<'c> {
         Ok(())
     }
 
-    /// The dataset that a resource's rows go to.
-    fn dataset(&mut self, service: Option<&str>) -> usize {
+    /// Counts the items of a resource that has no dataset to go to.
+    fn refuse_resource(&mut self, piece: Piece<'_>, service: &str) -> Result<()> {
+        let mut fields = piece.fields();
+        while let Some((number, value)) = fields.next()? {
+            if number == 2 || number == 1000 {
+                let mut items = value.piece().fields();
+                while items.next_if(2)?.is_some() {
+                    self.tally.refuse("Request names too many datasets.", 1, || format!("item of service '{service}'"));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The dataset that a resource's rows go to; none if the request names too many.
+    fn dataset(&mut self, service: Option<&str>) -> Option<usize> {
         let service = service.map(str::trim).filter(|s| !s.is_empty() && !s.starts_with("unknown_service"));
         let header = self.routing.dataset.map(str::trim).filter(|h| !h.is_empty());
         let name = match (self.signal, header) {
@@ -296,7 +339,13 @@ impl<'c> Request<'c> {
             (Signal::Metrics, _) => service.or(header).unwrap_or("unknown_metrics"),
         };
         let name = &name[..name.floor_char_boundary(self.context.limits.dataset_name_bytes_max)];
-        *self.by_name.entry(name.to_lowercase()).or_insert_with(|| {
+        let full = self.datasets.len() >= self.context.limits.datasets_max;
+        let entry = match self.by_name.entry(name.to_lowercase()) {
+            Entry::Occupied(known) => return Some(*known.get()),
+            Entry::Vacant(_) if full => return None,
+            Entry::Vacant(entry) => entry,
+        };
+        Some(*entry.insert({
             let mut rows = Rows::new(name, &self.context);
             let columns = match self.signal {
                 Signal::Traces => Columns::Traces(traces::Columns::new(&mut rows)),
@@ -305,7 +354,7 @@ impl<'c> Request<'c> {
             };
             self.datasets.push(Dataset { rows, columns });
             self.datasets.len() - 1
-        })
+        }))
     }
 
     fn finish(self) -> OtlpDecoded {
@@ -315,9 +364,9 @@ impl<'c> Request<'c> {
 }
 
 /// `ScopeSpans`, `ScopeLogs` or `ScopeMetrics`.
-fn scope<'a>(dataset: &mut Dataset<'_>, tally: &mut Tally, resource: &Shared<'a>, piece: Piece<'a>) -> Result<()> {
+fn scope<'a>(dataset: &mut Dataset<'_>, tally: &mut Tally, resource: &Shared<'_, 'a>, piece: Piece<'a>) -> Result<()> {
     let rows = &mut dataset.rows;
-    let mut shared = Shared { cells: resource.cells.clone(), rate: Rate::default(), refusal: resource.refusal.clone() };
+    let mut shared = Shared { under: Some(resource), ..Shared::default() };
     let mut schema_url = Piece::default();
     rows.clear_refusal();
     let mut fields = piece.fields();
@@ -346,8 +395,7 @@ fn scope<'a>(dataset: &mut Dataset<'_>, tally: &mut Tally, resource: &Shared<'a>
     }
     shared.add_text(rows, "scope.schema_url", schema_url)?;
     shared.rate = shared.rate.over(resource.rate);
-    let refusal = rows.clear_refusal();
-    shared.refusal = shared.refusal.or(refusal);
+    shared.refusal = rows.clear_refusal();
     match &dataset.columns {
         Columns::Metrics(columns) => return metrics::scope(rows, columns, tally, &shared, piece),
         Columns::Traces(_) | Columns::Logs(_) => {}

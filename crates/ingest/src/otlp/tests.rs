@@ -434,3 +434,29 @@ fn a_resource_after_a_refused_event_starts_afresh() {
     let row = &written(&decoded)[0].1[0];
     assert_eq!((&row["data"]["host.name"], &row["data"]["c"]), (&json!("h"), &json!("d")));
 }
+
+#[test]
+fn floods_are_bounded() {
+    // Ten thousand attributes, once on the wire, and a million spans of two bytes to repeat them in.
+    let resource: Vec<_> = (0..9_000).map(|i| attr(1, &format!("a{i}"), int(3, i))).collect();
+    let body = request(&resource, &[], &[msg(2, &[]).repeat(1_000_000)]);
+    let decoded = decode_with(Signal::Traces, &body, Encoding::Protobuf, Routing::default());
+    assert_eq!(decoded.accepted + decoded.rejected, 1_000_000);
+    assert!((1_800..1_900).contains(&decoded.accepted), "{}", decoded.accepted);
+    assert!(decoded.message.contains("attributes of resources stand in every row"), "{}", decoded.message);
+    // A service per resource.
+    let limits = Limits { datasets_max: 100, ..Limits::default() };
+    let bodies: Vec<_> = (0..1_000).map(|i| request(&[text(1, "service.name", &format!("s{i}"))], &[], &[msg(2, &[])])).collect();
+    let decoded = traces(&bodies.concat(), Encoding::Protobuf, Routing::default(), &Context::new(NOW, &limits)).unwrap();
+    assert_eq!((decoded.accepted, decoded.rejected, decoded.writes.len()), (100, 900, 100));
+    // The same point again and again.
+    let point = msg(1, &[fixed(3, T), fixed(6, 1)]);
+    let decoded = decode_with(Signal::Metrics, &request(&[], &[], &[msg(2, &[bytes(1, "m"), msg(5, &[point.repeat(50_000)])])]), Encoding::Protobuf, Routing::default());
+    assert_eq!((decoded.accepted, decoded.writes[0].1.n_rows), (50_000, 50_000));
+    // Attributes of one span, and scopes of one resource.
+    let span = msg(2, &[attr(9, "a", int(3, 1)).repeat(200_000)]);
+    let decoded = decode_with(Signal::Traces, &request(&[], &[], &[span]), Encoding::Protobuf, Routing::default());
+    assert_eq!((decoded.accepted, decoded.rejected), (0, 1));
+    let body = msg(1, &[msg(1, &resource), msg(2, &[]).repeat(1_000_000)]);
+    assert!(decode_with(Signal::Traces, &body, Encoding::Protobuf, Routing::default()).writes.is_empty());
+}

@@ -97,7 +97,8 @@ pub(super) struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
-    fn read(&mut self, piece: Piece<'a>) -> Result<()> {
+    /// Keeps one attribute more than `fields_max` allows, so that the row will be refused, but not a flood of them.
+    fn read(&mut self, piece: Piece<'a>, fields_max: usize) -> Result<()> {
         let empty = |mut v: Vec<KeyValue<'a>>| {
             v.clear();
             v
@@ -126,7 +127,7 @@ impl<'a> Span<'a> {
                 8 => self.end = value.number(),
                 9 => {
                     let pair = KeyValue::read(value.piece())?;
-                    if !self.rate.take(&pair) {
+                    if !self.rate.take(&pair) && self.attributes.len() <= fields_max {
                         self.attributes.push(pair);
                     }
                 }
@@ -187,11 +188,14 @@ pub(super) fn span<'a>(
     rows: &mut Rows<'_>,
     columns: &Columns,
     tally: &mut Tally,
-    shared: &Shared<'a>,
+    shared: &Shared<'_, 'a>,
     span: &mut Span<'a>,
     piece: Piece<'a>,
 ) -> Result<()> {
-    span.read(piece)?;
+    if !tally.has_room(1, || "span".to_owned()) {
+        return Ok(());
+    }
+    span.read(piece, rows.context().limits.event_fields_max)?;
     let rate = span.rate.over(shared.rate).get().or_else(|| threshold_rate(span.trace_state.bytes)).unwrap_or(1.0);
     for i in 0..span.events.len() {
         event(rows, columns, tally, shared, span, i, rate)?;
@@ -233,6 +237,9 @@ pub(super) fn span<'a>(
         }
     }
     shared.write(rows)?;
+    if span.attributes.len() > rows.context().limits.event_fields_max {
+        rows.refuse(400, "Event has too many columns.");
+    }
     write_attributes(rows, span.attributes.iter().copied())?;
     for pair in &span.exception {
         let column = rows.column(&text(pair.key));
@@ -241,7 +248,7 @@ pub(super) fn span<'a>(
         }
     }
     let status = rows.end(span.time().map(time), rate, span.n_bytes);
-    tally.note(status, 1, || format!("span '{}'", text(span.name.bytes)));
+    tally.note(rows, status, 1, || format!("span '{}'", text(span.name.bytes)));
     Ok(())
 }
 
@@ -262,12 +269,15 @@ fn event<'a>(
     rows: &mut Rows<'_>,
     columns: &Columns,
     tally: &mut Tally,
-    shared: &Shared<'a>,
+    shared: &Shared<'_, 'a>,
     span: &mut Span<'a>,
     i: usize,
     rate: f64,
 ) -> Result<()> {
     let piece = span.events[i];
+    if !tally.has_room(0, || format!("event of span '{}'", text(span.name.bytes))) {
+        return Ok(());
+    }
     let (mut at, mut name, mut dropped) = (0, Piece::default(), 0);
     let mut fields = piece.fields();
     while let Some((number, value)) = fields.next()? {
@@ -308,7 +318,7 @@ fn event<'a>(
     }
     let at = if at > 0 { Some(at) } else { span.time() };
     let status = rows.end(at.map(time), rate, piece.len());
-    tally.note(status, 0, || format!("event '{}' of span '{}'", text(name.bytes), text(span.name.bytes)));
+    tally.note(rows, status, 0, || format!("event '{}' of span '{}'", text(name.bytes), text(span.name.bytes)));
     Ok(())
 }
 
@@ -316,12 +326,15 @@ fn link<'a>(
     rows: &mut Rows<'_>,
     columns: &Columns,
     tally: &mut Tally,
-    shared: &Shared<'a>,
+    shared: &Shared<'_, 'a>,
     span: &Span<'a>,
     i: usize,
     rate: f64,
 ) -> Result<()> {
     let piece = span.links[i];
+    if !tally.has_room(0, || format!("link of span '{}'", text(span.name.bytes))) {
+        return Ok(());
+    }
     annotation(rows, columns, span, "link");
     shared.write(rows)?;
     let mut fields = piece.fields();
@@ -340,6 +353,6 @@ fn link<'a>(
         }
     }
     let status = rows.end(span.time().map(time), rate, piece.len());
-    tally.note(status, 0, || format!("link of span '{}'", text(span.name.bytes)));
+    tally.note(rows, status, 0, || format!("link of span '{}'", text(span.name.bytes)));
     Ok(())
 }
