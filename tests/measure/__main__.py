@@ -118,6 +118,16 @@ def start(args):
         at = time.monotonic()
         counted = s.query("__all__", {"calculations": [{"op": "COUNT"}], "start_time": 1, "end_time": times.T0 + 1000}).only()
         print(f"; then a count over all in {(time.monotonic() - at) * 1e3:.0f} ms: {counted['COUNT']} events, resident {mib(s.rss_bytes())}")
+    files = sorted(pathlib.Path(args.batches).glob("*"))[:60]
+    if files:
+        with Server() as s:
+            for path in files:
+                s.post("/1/batch/bench", path.read_bytes(), headers={"Content-Type": "application/json", "Content-Encoding": "zstd"})
+            s.kill()
+            log = sum(p.stat().st_size for p in s.files() if "wal" in str(p.relative_to(s.data_dir)))
+            at = time.monotonic()
+            s.start()
+            print(f"start: after kill -9 with {mib(log)} of write-ahead log: ready after {(time.monotonic() - at) * 1e3:.0f} ms, resident {mib(s.rss_bytes('VmHWM'))} at most")
     with Server() as s:
         print(f"start: an empty directory: ready after {starts(s, 5, False):.0f} ms")
 
