@@ -45,7 +45,12 @@ fn main() -> std::io::Result<()> {
         }
         report("decode", busy, n_bytes, n_events);
     }
-    report(&format!("decode, best of each body, {:.1} cells per event", n_cells as f64 / n_events as f64), best.iter().sum(), n_bytes, n_events);
+    report(
+        &format!("decode, best of each body, {:.1} cells per event", n_cells as f64 / n_events as f64),
+        best.iter().sum(),
+        n_bytes,
+        n_events,
+    );
     Ok(())
 }
 

@@ -8,7 +8,15 @@ use serde_json::{Value as Json, json};
 const NOW: TimeNs = 1_800_000_000_000_000_000;
 
 fn limits() -> Limits {
-    Limits { string_bytes_max: 12, event_fields_max: 8, event_bytes_max: 400, column_name_bytes_max: 30, nesting_depth_max: 6, dataset_columns_max: 40, ..Limits::default() }
+    Limits {
+        string_bytes_max: 12,
+        event_fields_max: 8,
+        event_bytes_max: 400,
+        column_name_bytes_max: 30,
+        nesting_depth_max: 6,
+        dataset_columns_max: 40,
+        ..Limits::default()
+    }
 }
 
 fn read(body: &[u8], format: Format) -> (Vec<Json>, Vec<String>) {
@@ -60,18 +68,22 @@ fn fields_in_any_order_reach_their_columns() {
     let body = r#"[{"data":{"a":1,"n":{"x":1,"y":2},"b":2,"c":3}},{"data":{"c":4,"a":5}},
         {"data":{"n":{"y":3,"x":4},"b":6}},{"data":{"n":7,"a":8,"b":9}},{"data":{"a":10,"n":{"y":11},"c":12}}]"#;
     let data: Vec<Json> = read(body.as_bytes(), Format::Json).0.iter().map(|r| r["data"].clone()).collect();
-    assert_eq!(data, [
-        json!({"a": 1, "n.x": 1, "n.y": 2, "b": 2, "c": 3}),
-        json!({"c": 4, "a": 5}),
-        json!({"n.y": 3, "n.x": 4, "b": 6}),
-        json!({"n": 7, "a": 8, "b": 9}),
-        json!({"a": 10, "n.y": 11, "c": 12}),
-    ]);
+    assert_eq!(
+        data,
+        [
+            json!({"a": 1, "n.x": 1, "n.y": 2, "b": 2, "c": 3}),
+            json!({"c": 4, "a": 5}),
+            json!({"n.y": 3, "n.x": 4, "b": 6}),
+            json!({"n": 7, "a": 8, "b": 9}),
+            json!({"a": 10, "n.y": 11, "c": 12}),
+        ]
+    );
 }
 
 #[test]
 fn times_and_sample_rates_stand_around_the_data() {
-    let (rows, statuses) = read(br#"[
+    let (rows, statuses) = read(
+        br#"[
         {"time":"2023-11-14T22:13:20.123456789Z","samplerate":4,"data":{"a":1}},
         {"data":{"a":2},"samplerate":2.5,"other":[{}],"time":1700000000123},
         {"data":{"a":3},"time":"","samplerate":0},
@@ -79,36 +91,57 @@ fn times_and_sample_rates_stand_around_the_data() {
         {"time":"soon","samplerate":-1,"data":{"a":5}},
         {"time":1700000000.5,"data":{"a":6}},
         {"time":"3000-01-01T00:00:00Z","data":{"a":7}},
-        {"time":"2040-01-01T00:00:00Z","data":{"a":8}}]"#, Format::Json);
+        {"time":"2040-01-01T00:00:00Z","data":{"a":8}}]"#,
+        Format::Json,
+    );
     assert_eq!(statuses[..6], ["202"; 6]);
     assert!(statuses[6].starts_with("400 Event time is out of range"), "{}", statuses[6]);
     assert!(statuses[7].starts_with("400 Event time lies too far in the future"), "{}", statuses[7]);
     let around: Vec<_> = rows.iter().map(|r| (r["time"].as_i64().unwrap(), r["rate"].as_f64().unwrap())).collect();
-    assert_eq!(around, [(1_700_000_000_123_456_789, 4.0), (1_700_000_000_123_000_000, 2.5), (NOW, 1.0), (NOW, 10.0), (NOW, 1.0), (1_700_000_000_500_000_000, 1.0)]);
+    assert_eq!(
+        around,
+        [
+            (1_700_000_000_123_456_789, 4.0),
+            (1_700_000_000_123_000_000, 2.5),
+            (NOW, 1.0),
+            (NOW, 10.0),
+            (NOW, 1.0),
+            (1_700_000_000_500_000_000, 1.0)
+        ]
+    );
     assert_eq!(rows[4]["data"], json!({"a": 5, "meta.invalid_time": "soon"}));
 }
 
 #[test]
 fn one_bad_event_leaves_its_neighbours() {
     let wide: String = (0..9).map(|i| format!("\"k{i}\":{i},")).collect();
-    let body = format!(r#"[{{"data":{{"a":1}}}}, 7, {{"data":[1]}}, {{}}, {{"data":{{}}}}, {{"data":null}}, [{{"data":{{}}}}],
+    let body = format!(
+        r#"[{{"data":{{"a":1}}}}, 7, {{"data":[1]}}, {{}}, {{"data":{{}}}}, {{"data":null}}, [{{"data":{{}}}}],
         {{"data":{{{wide}"z":0}}}}, {{"data":{{"x":"{}"}}}}, {{"data":{{"{}":1}}}}, {{"data":{{"d":{}1{}}}}},
-        {{"data":{{"a":2,"long":"ééééééé"}}}}]"#, "y".repeat(500), "n".repeat(31), "[".repeat(9), "]".repeat(9));
+        {{"data":{{"a":2,"long":"ééééééé"}}}}]"#,
+        "y".repeat(500),
+        "n".repeat(31),
+        "[".repeat(9),
+        "]".repeat(9)
+    );
     let (rows, statuses) = read(body.as_bytes(), Format::Json);
-    assert_eq!(statuses, [
-        "202",
-        "400 Event should be an object with \"data\".",
-        "400 Event \"data\" should be an object.",
-        "400 Event has no \"data\".",
-        "400 Event \"data\" should not be empty.",
-        "400 Event has no \"data\".",
-        "400 Event should be an object with \"data\".",
-        "400 Event has too many columns.",
-        "413 Event is too large. It has 517 bytes, the limit is 400.",
-        "400 Column name is too long. 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn…' has 31 bytes, the limit is 30.",
-        "400 Event is nested too deeply. The limit is 6 levels.",
-        "202",
-    ]);
+    assert_eq!(
+        statuses,
+        [
+            "202",
+            "400 Event should be an object with \"data\".",
+            "400 Event \"data\" should be an object.",
+            "400 Event has no \"data\".",
+            "400 Event \"data\" should not be empty.",
+            "400 Event has no \"data\".",
+            "400 Event should be an object with \"data\".",
+            "400 Event has too many columns.",
+            "413 Event is too large. It has 517 bytes, the limit is 400.",
+            "400 Column name is too long. 'nnnnnnnnnnnnnnnnnnnnnnnnnnnnnnn…' has 31 bytes, the limit is 30.",
+            "400 Event is nested too deeply. The limit is 6 levels.",
+            "202",
+        ]
+    );
     let data: Vec<_> = rows.iter().map(|r| r["data"].clone()).collect();
     assert_eq!(data, [json!({"a": 1}), json!({"a": 2, "long": "éééééé", "meta.truncated_fields": "[\"long\"]"})]);
 }
@@ -155,7 +188,12 @@ fn single_events_take_time_and_rate_from_headers() {
         let decoded = event(body, format, "ds", headers, &context).unwrap();
         assert_eq!(rows(&decoded.writes[0].1), [json!({"time": 1_700_000_000_000_000_000i64, "rate": 5.0, "data": {"a": 1, "time": "x"}})]);
     }
-    for (body, status, text) in [("", 400, "Request body should not be empty."), ("{}", 400, "Request body should not be empty."), ("[]", 400, "Request body is malformed"), ("{\"a\":1}}", 400, "Request body is malformed")] {
+    for (body, status, text) in [
+        ("", 400, "Request body should not be empty."),
+        ("{}", 400, "Request body should not be empty."),
+        ("[]", 400, "Request body is malformed"),
+        ("{\"a\":1}}", 400, "Request body is malformed"),
+    ] {
         let error = event(body.as_bytes(), Format::Json, "ds", EventHeaders::default(), &context).unwrap_err();
         assert!(error.http_status() == status && error.to_string().starts_with(text), "{body}: {error}");
     }
@@ -179,8 +217,11 @@ fn msgpack_has_all_kinds() {
     body.extend(b"\x82\xa4time\xd6\xff\x00\x00\x00\x07\xa4data\x81\xa1t\xd6\xff\x00\x00\x00\x00");
     let (rows, statuses) = read(&body, Format::Msgpack);
     assert_eq!(statuses, ["202", "202", "400 Event should be an object with \"data\".", "202"]);
-    assert_eq!(rows[0], json!({"time": 1_700_000_000_123_456_789i64, "rate": 300.0, "data": {
-        "i": i64::MIN, "u": u64::MAX as f64, "b": true, "f": 0.5, "m.x": -1, "m.1": "y", "a": "[-2,1.5,\"\"]", "B": "//4="}}));
+    assert_eq!(
+        rows[0],
+        json!({"time": 1_700_000_000_123_456_789i64, "rate": 300.0, "data": {
+        "i": i64::MIN, "u": u64::MAX as f64, "b": true, "f": 0.5, "m.x": -1, "m.1": "y", "a": "[-2,1.5,\"\"]", "B": "//4="}})
+    );
     assert_eq!(rows[1], json!({"time": -999_999_995, "rate": 1.0, "data": {"s": "ok"}}));
     assert_eq!(rows[2], json!({"time": 7_000_000_000i64, "rate": 1.0, "data": {"t": "1970-01-01T0", "meta.truncated_fields": "[\"t\"]"}}));
     let deep = [&b"\x91\x81\xa4data\x81\xa1d"[..], &[0x91; 100_000], b"\x00"].concat();
@@ -189,7 +230,8 @@ fn msgpack_has_all_kinds() {
 
 #[test]
 fn lines_are_wrapped_or_flat() {
-    let (rows, statuses) = read(br#"{"time":"2023-11-14T22:13:20Z","samplerate":2,"data":{"a":1}}
+    let (rows, statuses) = read(
+        br#"{"time":"2023-11-14T22:13:20Z","samplerate":2,"data":{"a":1}}
 
 {"data":{"a":2},"@timestamp":1700000001}
 {"timestamp":"2023-11-14T22:13:22Z","a":3,"time":"soon","n":{"x":1}}
@@ -200,7 +242,9 @@ fn lines_are_wrapped_or_flat() {
 [1]
 {}
 {"time":"2023-11-14T22:13:28Z"}
-{"data":{"a":8}}"#, Format::Ndjson);
+{"data":{"a":8}}"#,
+        Format::Ndjson,
+    );
     let expect = [
         (1_700_000_000_000_000_000, 2.0, json!({"a": 1})),
         (1_700_000_001_000_000_000, 1.0, json!({"a": 2})),
@@ -214,11 +258,14 @@ fn lines_are_wrapped_or_flat() {
     let expect: Vec<_> = expect.into_iter().map(|(time, rate, data)| json!({"time": time, "rate": rate, "data": data})).collect();
     assert_eq!(rows, expect);
     let bad: Vec<_> = statuses.iter().enumerate().filter(|(_, s)| *s != "202").map(|(i, s)| (i, s.as_str())).collect();
-    assert_eq!(bad, [
-        (6, "400 Line is malformed and cannot be read. expected ',' or '}' at byte 6"),
-        (7, "400 Line is malformed and cannot be read. expected an object at byte 0"),
-        (8, "400 Event \"data\" should not be empty."),
-    ]);
+    assert_eq!(
+        bad,
+        [
+            (6, "400 Line is malformed and cannot be read. expected ',' or '}' at byte 6"),
+            (7, "400 Line is malformed and cannot be read. expected an object at byte 0"),
+            (8, "400 Event \"data\" should not be empty."),
+        ]
+    );
 }
 
 #[test]

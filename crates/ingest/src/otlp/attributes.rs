@@ -277,7 +277,11 @@ pub(super) fn trace_id_text(id: &[u8]) -> String {
 /// A span id as text.
 pub(super) fn span_id_text(id: &[u8]) -> String {
     let mut out = String::new();
-    if id.len() == 12 { base64(&mut out, id) } else { hex(&mut out, id) }
+    if id.len() == 12 {
+        base64(&mut out, id)
+    } else {
+        hex(&mut out, id)
+    }
     out
 }
 

@@ -55,7 +55,13 @@ fn severity(number: u64) -> &'static str {
 }
 
 /// Reads and writes a record.
-pub(super) fn record<'a>(rows: &mut Rows<'_>, columns: &Columns, tally: &mut Tally, shared: &Shared<'_, 'a>, piece: Piece<'a>) -> Result<()> {
+pub(super) fn record<'a>(
+    rows: &mut Rows<'_>,
+    columns: &Columns,
+    tally: &mut Tally,
+    shared: &Shared<'_, 'a>,
+    piece: Piece<'a>,
+) -> Result<()> {
     let (mut at, mut observed, mut number, mut flags) = (0, 0, 0, 0);
     let mut body = None;
     if !tally.has_room(1, || "log record".to_owned()) {

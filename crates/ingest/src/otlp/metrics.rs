@@ -78,7 +78,13 @@ struct Group<'a> {
 const CELLS_PER_POINT: usize = 32;
 
 /// Reads the metrics of a scope and writes their rows.
-pub(super) fn scope<'a>(rows: &mut Rows<'_>, columns: &Columns, tally: &mut Tally, shared: &Shared<'_, 'a>, piece: Piece<'a>) -> Result<()> {
+pub(super) fn scope<'a>(
+    rows: &mut Rows<'_>,
+    columns: &Columns,
+    tally: &mut Tally,
+    shared: &Shared<'_, 'a>,
+    piece: Piece<'a>,
+) -> Result<()> {
     let mut metrics = Vec::new();
     let mut groups: Vec<Group<'a>> = Vec::new();
     let mut by_key = HashMap::new();
@@ -537,7 +543,9 @@ mod tests {
 
     #[test]
     fn quantiles_have_names() {
-        for (q, name) in [(0.0, ".min"), (0.5, ".p50"), (0.05, ".p05"), (0.9, ".p90"), (0.99, ".p99"), (0.999, ".p999"), (0.123, ".p123"), (1.0, ".max")] {
+        for (q, name) in
+            [(0.0, ".min"), (0.5, ".p50"), (0.05, ".p05"), (0.9, ".p90"), (0.99, ".p99"), (0.999, ".p999"), (0.123, ".p123"), (1.0, ".max")]
+        {
             assert_eq!(quantile_ending(q), name);
         }
     }

@@ -81,7 +81,12 @@ pub struct OtlpDecoded {
 }
 
 /// Decodes an `ExportTraceServiceRequest`.
-pub fn traces(body: &[u8], encoding: Encoding, routing: Routing<'_>, context: &Context<'_>) -> std::result::Result<OtlpDecoded, IngestError> {
+pub fn traces(
+    body: &[u8],
+    encoding: Encoding,
+    routing: Routing<'_>,
+    context: &Context<'_>,
+) -> std::result::Result<OtlpDecoded, IngestError> {
     decode(Signal::Traces, body, encoding, routing, context)
 }
 
@@ -91,7 +96,12 @@ pub fn logs(body: &[u8], encoding: Encoding, routing: Routing<'_>, context: &Con
 }
 
 /// Decodes an `ExportMetricsServiceRequest`.
-pub fn metrics(body: &[u8], encoding: Encoding, routing: Routing<'_>, context: &Context<'_>) -> std::result::Result<OtlpDecoded, IngestError> {
+pub fn metrics(
+    body: &[u8],
+    encoding: Encoding,
+    routing: Routing<'_>,
+    context: &Context<'_>,
+) -> std::result::Result<OtlpDecoded, IngestError> {
     decode(Signal::Metrics, body, encoding, routing, context)
 }
 

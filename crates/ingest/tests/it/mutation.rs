@@ -27,11 +27,23 @@ fn otlp_seeds() -> Vec<Vec<u8>> {
     let resource = msg(1, &[text(1, "service.name", "shop"), attr(1, "sampleRate", int(3, 2))]);
     let scope = msg(1, &[bytes(1, "lib"), text(3, "a", "b")]);
     let list = msg(5, &[bytes(1, bytes(1, "x")), bytes(1, msg(6, &[text(1, "k", "v")]))]);
-    let span = msg(2, &[
-        bytes(1, [1; 16]), bytes(2, [2; 8]), bytes(3, "ot=th:c"), bytes(5, "name"), int(6, 2), fixed(7, 1 << 60), fixed(8, 1 << 61),
-        attr(9, "m", msg(6, &[attr(1, "x", int(3, -1)), attr(1, "y", list.clone())])), attr(9, "f", double(4, 0.5)),
-        msg(11, &[fixed(1, 5), bytes(2, "exception"), text(3, "exception.type", "E")]), msg(13, &[bytes(1, [3; 16])]), msg(15, &[int(3, 2)]),
-    ]);
+    let span = msg(
+        2,
+        &[
+            bytes(1, [1; 16]),
+            bytes(2, [2; 8]),
+            bytes(3, "ot=th:c"),
+            bytes(5, "name"),
+            int(6, 2),
+            fixed(7, 1 << 60),
+            fixed(8, 1 << 61),
+            attr(9, "m", msg(6, &[attr(1, "x", int(3, -1)), attr(1, "y", list.clone())])),
+            attr(9, "f", double(4, 0.5)),
+            msg(11, &[fixed(1, 5), bytes(2, "exception"), text(3, "exception.type", "E")]),
+            msg(13, &[bytes(1, [3; 16])]),
+            msg(15, &[int(3, 2)]),
+        ],
+    );
     let log = msg(2, &[fixed(1, 7), bytes(5, msg(6, &[attr(1, "l", list)])), int(2, 9), bytes(9, [4; 16])]);
     let point = [fixed(3, 9), fixed(4, 3), double(5, 1.0)];
     let histogram = msg(9, &[msg(1, &[point.concat(), bytes(6, [1; 24]), bytes(7, [64; 16]), msg(8, &[bytes(5, [1; 16])])]), int(2, 2)]);
@@ -73,7 +85,14 @@ fn damage(dice: &mut Dice, body: &mut Vec<u8>, other: &[u8]) {
 
 /// Every decoder reads it. What they take must be consistent.
 fn feed(body: &[u8]) {
-    let limits = Limits { event_fields_max: 30, string_bytes_max: 20, event_bytes_max: 600, nesting_depth_max: 8, dataset_columns_max: 40, ..Limits::default() };
+    let limits = Limits {
+        event_fields_max: 30,
+        string_bytes_max: 20,
+        event_bytes_max: 600,
+        nesting_depth_max: 8,
+        dataset_columns_max: 40,
+        ..Limits::default()
+    };
     let context = Context::new(1_800_000_000_000_000_000, &limits);
     use honeycomb::Format::{Json, Msgpack, Ndjson};
     for format in [Json, Msgpack, Ndjson] {
@@ -82,7 +101,8 @@ fn feed(body: &[u8]) {
             assert_eq!(n, decoded.statuses.iter().filter(|s| s.code() == 202).count());
             assert!(!honeycomb::reply(&decoded.statuses, format).is_empty());
         }
-        if let Ok(decoded) = honeycomb::event(body, format, "ds", honeycomb::EventHeaders { time: Some("12"), sample_rate: None }, &context) {
+        if let Ok(decoded) = honeycomb::event(body, format, "ds", honeycomb::EventHeaders { time: Some("12"), sample_rate: None }, &context)
+        {
             assert_eq!(rows(&decoded.writes[0].1).len(), 1);
         }
     }
