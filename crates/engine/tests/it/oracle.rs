@@ -57,8 +57,6 @@ pub(crate) enum Expected {
     Between(f64, f64),
     /// A heatmap of these numbers with these weights.
     Heatmap(Vec<(f64, f64)>),
-    /// One of these.
-    OneOf(Vec<Expected>),
     /// No document says.
     Anything,
 }
@@ -76,9 +74,6 @@ impl Expected {
             Expected::Between(low, high) => Some((*low, *high)),
             Expected::Heatmap(_) => None,
             Expected::Anything => Some((f64::NEG_INFINITY, f64::INFINITY)),
-            Expected::OneOf(all) => {
-                all.iter().filter_map(Expected::numbers).reduce(|(a, b), (low, high)| (f64::min(a, low), f64::max(b, high)))
-            }
         }
     }
 }
@@ -90,6 +85,8 @@ pub(crate) struct Truth {
     /// By group and start of the bucket.
     pub(crate) series: BTreeMap<Vec<Key>, BTreeMap<i128, Vec<Expected>>>,
     pub(crate) n_matched: usize,
+    /// Groups that have only spans from before the range.
+    pub(crate) outside: BTreeSet<Vec<Key>>,
 }
 
 /// Numbers by what they are exactly: 2^53 + 1 is more than 2^53 as a float.
@@ -220,26 +217,39 @@ pub(crate) fn group(event: &Event, breakdowns: &[String]) -> Vec<Key> {
 /// The truth with buckets of this length; they start at multiples of it.
 pub(crate) fn answer(events: &[Event], question: &Question, granularity_ns: i64) -> Truth {
     let spec = &question.spec;
+    let calculations = calculations(spec);
     let matched = matching(events, question);
-    let mut groups: BTreeMap<Vec<Key>, Vec<&Event>> = BTreeMap::new();
+    let mut groups: BTreeMap<Vec<Key>, (Vec<&Event>, Vec<&Event>)> = BTreeMap::new();
     for event in &matched {
-        groups.entry(group(event, &spec.breakdowns)).or_default().push(event);
+        groups.entry(group(event, &spec.breakdowns)).or_default().0.push(event);
     }
     if spec.breakdowns.is_empty() {
         groups.entry(Vec::new()).or_default();
     }
-    let calculations = calculations(spec);
+    let inside: BTreeSet<Vec<Key>> = groups.keys().cloned().collect();
+    // Spans that began before the range may be under way in it.
+    let concurrency = calculations.iter().any(|c| c.op == "CONCURRENCY");
+    let first = i128::from(question.start_ns).div_euclid(i128::from(granularity_ns)) * i128::from(granularity_ns);
+    for event in events.iter().filter(|e| concurrency && e.time_ns < question.end_ns && matches(e, spec)) {
+        if span(event).1 > first {
+            groups.entry(group(event, &spec.breakdowns)).or_default().1.push(event);
+        }
+    }
     let weighted = !spec.usage_mode.unwrap_or(false);
     let range = (i128::from(question.start_ns), i128::from(question.end_ns));
-    let mut truth = Truth { groups: BTreeMap::new(), series: BTreeMap::new(), n_matched: matched.len() };
-    for (group, members) in groups {
+    let mut truth =
+        Truth { groups: BTreeMap::new(), outside: BTreeSet::new(), series: BTreeMap::new(), n_matched: matched.len() };
+    for (group, (members, spans)) in groups {
+        if !inside.contains(&group) {
+            truth.outside.insert(group.clone());
+        }
         let mut buckets: BTreeMap<i128, Vec<&Event>> = BTreeMap::new();
         for event in &members {
             let start = i128::from(event.time_ns.div_euclid(granularity_ns)) * i128::from(granularity_ns);
             buckets.entry(start).or_default().push(event);
         }
-        let context = Context { weighted, range, buckets: &buckets, members: &members, granularity: i128::from(granularity_ns) };
-        let series = context.bucket_starts(&calculations).into_iter().map(|start| {
+        let context = Context { weighted, range, buckets: &buckets, members: &members, spans: &spans, granularity: i128::from(granularity_ns) };
+        let series = context.bucket_starts().into_iter().map(|start| {
             let cells = calculations.iter().map(|c| context.bucket_cell(c, start)).collect();
             (start, cells)
         });
@@ -262,6 +272,8 @@ struct Context<'a> {
     range: (i128, i128),
     buckets: &'a BTreeMap<i128, Vec<&'a Event>>,
     members: &'a [&'a Event],
+    /// Those that may be under way, for CONCURRENCY.
+    spans: &'a [&'a Event],
     granularity: i128,
 }
 
@@ -270,17 +282,15 @@ impl Context<'_> {
         if self.weighted { event.sample_rate } else { 1.0 }
     }
 
-    /// Buckets that may have something to say: those with events, and for CONCURRENCY those with spans under way.
-    fn bucket_starts(&self, calculations: &[Calculation]) -> BTreeSet<i128> {
+    /// Buckets that may have something to say: those with events or spans under way.
+    fn bucket_starts(&self) -> BTreeSet<i128> {
         let mut starts: BTreeSet<i128> = self.buckets.keys().copied().collect();
-        if calculations.iter().any(|c| c.op == "CONCURRENCY") {
-            for event in self.members {
-                let (from, to) = span(event);
-                let mut bucket = from.div_euclid(self.granularity) * self.granularity;
-                while bucket < to.min(self.range.1) {
-                    starts.insert(bucket);
-                    bucket += self.granularity;
-                }
+        for event in self.spans {
+            let (from, to) = span(event);
+            let mut bucket = from.max(self.range.0).div_euclid(self.granularity) * self.granularity;
+            while bucket < to.min(self.range.1) {
+                starts.insert(bucket);
+                bucket += self.granularity;
             }
         }
         starts
@@ -301,7 +311,7 @@ impl Context<'_> {
     fn total_cell(&self, calculation: &Calculation) -> Expected {
         match calculation.op.as_str() {
             "CONCURRENCY" => self.concurrency(self.range.0, self.range.1),
-            "RATE_SUM" | "RATE_AVG" | "RATE_MAX" => Expected::Anything,
+            "RATE_SUM" | "RATE_AVG" | "RATE_MAX" => self.mean_rate(calculation),
             _ => self.cell(calculation, self.members),
         }
     }
@@ -366,17 +376,23 @@ impl Context<'_> {
         }
     }
 
-    /// Average number of spans under way at a time from `from` to `to`.
+    /// Average number of spans under way at a time from `from` to `to`. What they do in the part of a bucket that lies
+    /// outside of the range may count or not.
     fn concurrency(&self, from: i128, to: i128) -> Expected {
-        let mut sum = 0.0;
-        for event in self.members {
-            let (start, end) = span(event);
-            sum += (end.min(to) - start.max(from)).max(0) as f64 * self.weight(event);
-        }
-        // A nanosecond of rounding per event.
+        let overlaps = |from: i128, to: i128| {
+            let mut sum = 0.0;
+            for event in self.spans {
+                let (start, end) = span(event);
+                sum += (end.min(to) - start.max(from)).max(0) as f64 * self.weight(event);
+            }
+            sum
+        };
         let length = (to - from) as f64;
-        let slack = self.members.len() as f64 * 100.0 / length + sum / length * 1e-9;
-        Expected::Between(sum / length - slack, sum / length + slack)
+        let low = overlaps(from.max(self.range.0), to.min(self.range.1)) / length;
+        let high = overlaps(from, to) / length;
+        // A few nanoseconds of rounding per span.
+        let slack = self.spans.len() as f64 * 100.0 / length + high * 1e-9;
+        Expected::Between(low - slack, high + slack)
     }
 
     /// SUM, AVG or MAX of a bucket less that of the one before.
@@ -390,6 +406,15 @@ impl Context<'_> {
             }
             _ => Expected::Is(Value::Null),
         }
+    }
+
+    /// In a table a rate is the mean of those of its buckets.
+    fn mean_rate(&self, calculation: &Calculation) -> Expected {
+        let rates: Vec<(f64, f64)> = self.buckets.keys().filter_map(|start| self.bucket_cell(calculation, *start).numbers()).collect();
+        let n = rates.len() as f64;
+        let (low, high) = rates.iter().fold((0.0, 0.0), |(low, high), rate| (low + rate.0 / n, high + rate.1 / n));
+        let slack = (low.abs() + high.abs()) * 1e-9;
+        if rates.is_empty() { Expected::Is(Value::Null) } else { Expected::Between(low - slack, high + slack) }
     }
 }
 
@@ -429,8 +454,8 @@ pub(crate) fn percentile(op: &str) -> Option<f64> {
 pub(crate) fn passes(having: &Having, cell: &Expected) -> Option<bool> {
     let bound = having.value.as_f64().expect("a number");
     let Some((low, high)) = cell.numbers() else {
-        // Nothing is neither equal to a number nor on one side of it; whether it is unequal is a matter of taste.
-        return if having.op == FilterOp::NotEqual { None } else { Some(false) };
+        // Nothing is not equal to any number, nor on one side of it.
+        return Some(having.op == FilterOp::NotEqual);
     };
     let certain = |low_holds: bool, high_holds: bool| (low_holds == high_holds).then_some(low_holds);
     match having.op {
