@@ -1,6 +1,8 @@
 """Breakdowns, orders, havings, limits (semantics 13, 19, 22)."""
 import pytest
 
+from lib import times
+
 
 COUNT = {"op": "COUNT"}
 
@@ -158,3 +160,32 @@ def test_malformed_questions_are_400(server, ds, body):
     reply = server.post("/api/v1/query", body, headers={"Content-Type": "application/json"})
     assert 400 <= reply.status < 500, reply
     assert reply.error()
+
+
+def test_group_by_is_root(server, dataset):
+    server.send(dataset, {"n": 1, "trace.parent_id": 5}, {"n": 2, "trace.parent_id": "abc"}, {"n": 3}, {"n": 4, "trace.trace_id": "t"})
+    rows = server.query(dataset, {"calculations": [COUNT], "breakdowns": ["is_root"]}).rows
+    assert sorted((r["is_root"], r["COUNT"]) for r in rows) == [(False, 2), (True, 2)]
+    rows = server.query(dataset, {"calculations": [COUNT], "breakdowns": ["n", "is_root"]}).rows
+    assert sorted((r["n"], r["is_root"]) for r in rows) == [(1, False), (2, False), (3, True), (4, True)]
+
+
+def test_order_of_large_integers_and_floats_is_exact(server, dataset):
+    body = '[%s]' % ",".join('{"time":"%s","data":{"v":%s}}' % (times.at(i), v) for i, v in enumerate(
+        ["9223372036854775807", "9223372036854775808.0", "9007199254740993", "9007199254740992.0", "9007199254740992", "-9223372036854775808", "1e300", "0.5"]))
+    assert server.post("/1/batch/" + dataset, body, headers={"Content-Type": "application/json"}).status == 200
+    rows = server.query(dataset, {"calculations": [COUNT], "breakdowns": ["v"], "orders": [{"column": "v"}]}).rows
+    assert [(r["v"], r["COUNT"]) for r in rows] == [(-(2**63), 1), (0.5, 1), (2**53, 2), (2**53 + 1, 1), (2**63 - 1, 1), (2.0**63, 1), (1e300, 1)]
+
+
+def test_order_of_mixed_kinds_is_the_same_each_time(server, dataset):
+    values = [5, "5", True, False, 4.5, "", "abc", -1, 2**63 - 1, None]
+    server.send(dataset, *[{"n": i} | ({} if v is None else {"v": v}) for i, v in enumerate(values * 3)])
+    spec = {"calculations": [COUNT], "breakdowns": ["v"], "orders": [{"column": "v"}]}
+    first = [repr(r["v"]) for r in server.query(dataset, spec).rows]
+    assert sorted(first) == sorted(map(repr, values))
+    last = [repr(r["v"]) for r in server.query(dataset, spec | {"orders": [{"column": "v", "order": "descending"}]}).rows]
+    present = lambda rows: [v for v in rows if v != "None"]  # missing ones may come last both ways
+    assert present(last) == present(first)[::-1]
+    numbers = [r["v"] for r in server.query(dataset, spec).rows if isinstance(r["v"], (int, float)) and not isinstance(r["v"], bool)]
+    assert numbers == sorted(numbers)

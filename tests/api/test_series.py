@@ -147,6 +147,35 @@ def test_rate_is_the_difference_to_the_bucket_before(server, dataset, op, inner)
         assert got[i * 60] == pytest.approx(want[i] - want[i - 1]), got
 
 
+def test_rate_by_group(server, dataset):
+    """Also by a column of floats."""
+    for b, v in ((0, 1), (60, 5), (120, 2)):
+        server.send(dataset, {"v": v, "g": 16.5}, at=b)
+        server.send(dataset, {"v": 10 * v, "g": "x"}, at=b)
+    answer = server.query(dataset, {"calculations": [{"op": "RATE_SUM", "column": "v"}], "breakdowns": ["g"], "granularity": 60, "start_time": T0, "end_time": T0 + 180})
+    got = points(answer, "RATE_SUM(v)", "g")
+    assert {k: v for k, v in got.items() if k[0] > 0} == {(60, 16.5): 4, (120, 16.5): -3, (60, "x"): 40, (120, "x"): -30}
+
+
+def test_heatmaps_of_groups_within_a_limit(server, dataset):
+    """Every cell counts its own group's events only."""
+    server.send(dataset, {"x": 409.1, "g": "A"}, {"x": 6.8, "g": "B"}, {"x": 7.0, "g": "B"})
+    spec = {"calculations": [{"op": "HEATMAP", "column": "x"}, {"op": "COUNT"}], "breakdowns": ["g"], "orders": [{"op": "COUNT", "order": "descending"}], "limit": 1, "granularity": 60, "start_time": T0, "end_time": T0 + 60}
+    answer = server.query(dataset, spec)
+    assert [r["g"] for r in answer.rows] == ["B"]
+    scale = answer.meta["heatmaps"]["HEATMAP(x)"]
+
+    def values(cell):
+        """The range of values of each bucket that holds something, by the documented formula."""
+        n, zero = scale["buckets_per_octave"], scale["zero_below"]
+        edge = lambda i: zero * 2 ** ((i - 1) // n) * (1 + ((i - 1) % n) / n)
+        return [(edge(cell["from"] + k), edge(cell["from"] + k + 1)) for k, c in enumerate(cell["counts"]) if c]
+
+    for cell in (answer.rows[0]["HEATMAP(x)"], answer.series[0]["data"]["HEATMAP(x)"]):
+        assert sum(cell["counts"]) == 2
+        assert all(low <= 7.0 and high > 6.8 for low, high in values(cell)), values(cell)
+
+
 def test_comparison_with_an_earlier_time(server, dataset):
     day = 86_400
     for k in range(5):
