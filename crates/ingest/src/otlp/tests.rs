@@ -552,6 +552,29 @@ fn json_is_read_as_its_protobuf() {
 }
 
 #[test]
+fn integers_of_javascript_may_be_larger_than_64_bits() {
+    let value = |number: &str| {
+        let body = format!(
+            r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{{"attributes":[{{"key":"a","value":{{"intValue":{number}}}}}]}}]}}]}}]}}"#
+        );
+        written(&decode_with(Signal::Traces, body.as_bytes(), Encoding::Json, Routing::default()))[0].1[0]["data"]["a"].clone()
+    };
+    for (number, expect) in [
+        ("7", json!(7)),
+        ("\"-8\"", json!(-8)),
+        ("1e3", json!(1_000)),
+        ("9007199254740993", json!(9_007_199_254_740_993i64)),
+        ("\"9223372036854775807\"", json!(i64::MAX)),
+        ("-9223372036854775808", json!(i64::MIN)),
+        ("9223372036854775808", json!(9_223_372_036_854_775_808.0)),
+        ("1.7976931348623157e+308", json!(f64::MAX)),
+        ("2.5", json!(2.5)),
+    ] {
+        assert_eq!(value(number), expect, "{number}");
+    }
+}
+
+#[test]
 fn json_logs_and_metrics_are_read() {
     let logs = br#"{"resource_logs":[{"scope_logs":[{"log_records":[{"observed_time_unix_nano":1700000000000000000,"severity_number":"SEVERITY_NUMBER_WARN2","body":{"string_value":"b"}}]}]}]}"#;
     let decoded = decode_with(Signal::Logs, logs, Encoding::Json, Routing { dataset: Some("h"), classic: false });

@@ -25,6 +25,8 @@ enum Kind {
     Bool,
     /// A varint; negative ones in two's complement.
     Int,
+    /// The same, but what is no integer of 64 bits is a double in the next field: JavaScript calls 1e300 an integer.
+    IntOrDouble,
     /// A varint in zigzag form.
     Zigzag,
     /// A number or one of these names.
@@ -40,7 +42,7 @@ enum Kind {
 static ANY: Schema = Schema(&[
     ("stringvalue", 1, Kind::Str),
     ("boolvalue", 2, Kind::Bool),
-    ("intvalue", 3, Kind::Int),
+    ("intvalue", 3, Kind::IntOrDouble),
     ("doublevalue", 4, Kind::Double),
     ("arrayvalue", 5, Kind::Message(&LIST)),
     ("kvlistvalue", 6, Kind::Message(&PAIRS)),
@@ -394,6 +396,21 @@ impl Writer<'_> {
                     _ => self.bytes(number, text.as_bytes()),
                 }
                 self.scratch = scratch;
+            }
+            Kind::IntOrDouble => {
+                let at = self.reader.pos;
+                let value = self.double(first)?;
+                let text = self.reader.between(at, self.reader.pos).trim_matches('"').trim();
+                match text.parse::<i64>().ok().or_else(|| (value.fract() == 0.0 && value.abs() < 9e18).then_some(value as i64)) {
+                    Some(integer) => {
+                        self.tag(number, 0);
+                        varint(&mut self.out, integer as u64);
+                    }
+                    None => {
+                        self.tag(number + 1, 1);
+                        self.out.extend(value.to_bits().to_le_bytes());
+                    }
+                }
             }
             Kind::Double => {
                 let value = self.double(first)?;
