@@ -117,7 +117,7 @@ pub struct Approximate {
 pub struct Meta {
     /// Events that were looked at.
     pub rows_scanned: u64,
-    /// Events that passed the filters.
+    /// Events that passed the filters. For raw rows at least those in the answer: reading stops when they are known.
     pub rows_matched: u64,
     /// Segments that had to be looked into.
     pub segments: u64,

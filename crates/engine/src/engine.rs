@@ -2,9 +2,11 @@
 //!
 //! Owns: which segments a question sees. Never does: the work itself.
 
+use crate::check::known_column;
 use crate::intern::Caches;
 use crate::plan::{Field, OrderBy, OrderKey, Plan, TRACE_ID};
-use crate::{Answer, CalcOp, Columns, Condition, EngineError, RawEvent, Run, check};
+use crate::{Answer, CalcOp, Columns, Condition, ContrastAnswer, EngineError, RawEvent, Run, check, check_contrast};
+use model::contrast::ContrastSpec;
 use model::query::{Combination, Direction, FilterOp, QuerySpec};
 use model::{Limits, TimeNs, Value};
 use std::sync::Arc;
@@ -95,11 +97,20 @@ impl Engine {
         crate::run_on(&snapshot.segments, &datasets, plan, run, &self.caches)
     }
 
+    /// Compares a selection with a baseline over many columns.
+    pub fn contrast(&self, scope: &Scope, spec: &ContrastSpec, run: &Run) -> Result<ContrastAnswer, EngineError> {
+        self.exists(scope)?;
+        let plan = check_contrast(spec, &Known { store: &self.store, scope }, run, &self.options.limits)?;
+        let (a, b) = (&plan.selection, &plan.other);
+        let snapshot = self.snapshot(scope, a.start_ns.min(b.start_ns), a.end_ns.max(b.end_ns))?;
+        crate::contrast(&snapshot.segments, &names(&snapshot), &plan, run)
+    }
+
     /// Values of a column that start with `prefix`, the most frequent first, with the number of stored events.
     pub fn values(&self, scope: &Scope, column: &str, prefix: &str, limit: usize, range: (TimeNs, TimeNs)) -> Result<Vec<(Value, u64)>, EngineError> {
         let known = Known { store: &self.store, scope };
         self.exists(scope)?;
-        crate::check::known_column(column, &known)?;
+        known_column(column, &known)?;
         let snapshot = self.snapshot(scope, range.0, range.1)?;
         crate::values::values(&snapshot.segments, column, prefix, limit, range)
     }

@@ -106,11 +106,7 @@ impl Question<'_> {
             GroupPlan::Slots { n, .. } => many && self.prepared.rows_planned >= *n as u64,
             _ => false,
         };
-        let small = match &*group_plan {
-            GroupPlan::Slots { n, .. } if *n <= 1 << 16 || many => Some(*n),
-            GroupPlan::One => Some(1),
-            _ => None,
-        };
+        let small = group_plan.fixed().filter(|n| many || *n <= 1 << 16);
         let pass = self.pass(self.calcs(small, None), Grouping::Find { plan: Arc::clone(&group_plan), many }, None);
         let on_found = |found: Found| {
             if let Ok(table) = self.view(&pass.calcs, found, None) {
@@ -147,7 +143,8 @@ impl Question<'_> {
         let pass = self.pass(calcs, grouping, Some(buckets));
         let found = pass.run(self.run, &self.budget, self.caches, None)?;
         let share = found.rows_done as f64 / self.prepared.rows_planned.max(1) as f64;
-        let series = View::new(&pass.calcs, found.states, Some(buckets), self.run.threads);
+        let mut series = View::new(&pass.calcs, found.states, Some(buckets), self.run.threads);
+        series.share_scales(table.view());
         let mut answer = table.answer(self.plan, Some((&series, &chosen)));
         if share < answer.meta.coverage {
             answer.meta.coverage = share;

@@ -12,7 +12,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use store::Segment;
 
 /// What makes two cells the same value. Text is known by its hash, everything else by its bits.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     pub(crate) tag: u8,
     pub(crate) bits: u128,

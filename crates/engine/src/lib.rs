@@ -5,6 +5,7 @@
 mod answer;
 mod calc;
 mod check;
+mod contrast;
 mod engine;
 mod error;
 mod execute;
@@ -20,6 +21,7 @@ mod view;
 
 pub use answer::{Answer, Approximate, Cell, Heatmap, HeatmapScale, Meta, RawEvent, Row, Rows, Series};
 pub use check::{Columns, check};
+pub use contrast::{ContrastAnswer, ContrastColumn, ContrastPlan, ContrastValue, PopulationCount, Populations, Quantiles, Side, check_contrast, contrast};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use intern::Caches;

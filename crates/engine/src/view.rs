@@ -90,13 +90,18 @@ impl View {
         Some(self.states.fields[field].heat.as_ref()?.scale(self.unused[field]))
     }
 
+    /// Takes over the scales of heatmaps, which an answer has once.
+    pub(crate) fn share_scales(&mut self, other: &View) {
+        self.unused.clone_from(&other.unused);
+    }
+
     /// The same states with cells put together.
     fn rolled(&self, map: &[u32], n: usize, buckets: Option<Buckets>, groups: CellMap<'_>) -> View {
         let mut states = States::new(&self.calcs);
         states.resize(n, buckets.map_or(n, |b| b.n_groups));
         states.merge_from(&self.states, CellMap::To(map), groups);
         let mut view = View::new(&self.calcs, states, buckets, 1);
-        view.unused.clone_from(&self.unused);
+        view.share_scales(self);
         view
     }
 }
@@ -172,6 +177,10 @@ impl<'q> Table<'q> {
 
     pub(crate) fn n_groups(&self) -> usize {
         self.groups.len()
+    }
+
+    pub(crate) fn view(&self) -> &View {
+        &self.view
     }
 
     pub(crate) fn groups(&self) -> &Groups {

@@ -98,13 +98,6 @@ impl Counts {
         }
     }
 
-    pub(crate) fn len(&self) -> usize {
-        match self {
-            Counts::Whole(c) => c.len(),
-            Counts::Weighted(c) => c.len(),
-        }
-    }
-
     pub(crate) fn get(&self, cell: usize) -> f64 {
         match self {
             Counts::Whole(c) => c.get(cell).map_or(0.0, |n| f64::from(*n)),

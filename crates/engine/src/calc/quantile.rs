@@ -47,9 +47,15 @@ impl QuantilePlan {
         let (low, n_keys) = match linear {
             Some(_) => (0, (max - min) as u32 + 1),
             None => {
-                let (first, last) = ((ordered(min) >> SHIFT) as u32, (ordered(max) >> SHIFT) as u32);
+                // Zero and what is as near to it as floats get have no bucket: buckets there would not be narrow.
+                let key = |v: f64| (ordered(v) >> SHIFT) as u32;
+                let (first, last) = if max >= f64::MIN_POSITIVE {
+                    (key(min.max(f64::MIN_POSITIVE)), key(max))
+                } else {
+                    (key(min), key(max.min(-f64::MIN_POSITIVE)))
+                };
                 let first = first.max(last.saturating_sub(WINDOW_KEYS - 1));
-                (first, last - first + 1)
+                (first, (last + 1).saturating_sub(first))
             }
         };
         QuantilePlan { shares, low, n_keys, linear, whole, range, weighted }
@@ -95,7 +101,7 @@ impl QuantilePlan {
 
     /// The number that stands for all in the same bucket.
     fn blur(&self, v: f64) -> f64 {
-        if self.linear.is_some() || v == 0.0 { v } else { self.clamp(middle_of(ordered(v) >> SHIFT, self.whole)) }
+        if self.linear.is_some() || v.abs() < f64::MIN_POSITIVE { v } else { self.clamp(middle_of(ordered(v) >> SHIFT, self.whole)) }
     }
 }
 
@@ -432,7 +438,7 @@ impl Quantiles {
         out
     }
 
-    /// All numbers of a cell: those in buckets as counters, the others, which are all smaller, as points.
+    /// All numbers of a cell: those in buckets as counters, the others as points.
     fn counters(&self, cell: usize, kept: impl Iterator<Item = (f64, f64)>, counters: &mut Vec<f64>, points: &mut Vec<(f64, f64)>) {
         let (plan, width) = (&self.plan, self.plan.width());
         let (from, to) = (cell * width, (cell + 1) * width);
@@ -455,15 +461,18 @@ impl Quantiles {
         }
     }
 
-    /// The wanted numbers of sorted points followed by counters, by rank.
+    /// The wanted numbers of sorted points and counters, by rank.
     fn walk(&self, points: &[(f64, f64)], counters: &[f64], out: &mut [f64]) {
         const STRIDE: usize = 32;
+        // Points lie below the buckets or above them.
+        let bottom = unordered(u64::from(self.plan.low) << SHIFT);
+        let n_below = if counters.is_empty() { points.len() } else { points.partition_point(|p| p.0 < bottom) };
         let total = points.iter().map(|p| p.1).sum::<f64>() + counters.iter().sum::<f64>();
         let (mut passed, mut at, mut key) = (0.0, 0, 0);
         let mut value = f64::NAN;
         for (o, share) in out.iter_mut().zip(&self.plan.shares) {
             let wanted = rank(total, *share);
-            while at < points.len() && (passed < wanted || value.is_nan()) {
+            while at < n_below && (passed < wanted || value.is_nan()) {
                 (value, passed) = (points[at].0, passed + points[at].1);
                 at += 1;
             }
@@ -486,6 +495,10 @@ impl Quantiles {
                     passed += counters[key];
                 }
                 key += 1;
+            }
+            while at < points.len() && (passed < wanted || value.is_nan()) {
+                (value, passed) = (points[at].0, passed + points[at].1);
+                at += 1;
             }
             *o = value;
         }
@@ -582,6 +595,9 @@ mod tests {
             3 => (u * 1e7).floor(),
             4 => -(u * 60.0 - 30.0).exp(),
             5 => if i % 3 == 0 { 0.0 } else { (u * 80.0 - 40.0).exp2() },
+            6 => if i % 3 == 0 { 0.0 } else { -u - 0.1 },
+            7 => [5e-324, 1e-310, 1e-300, -9e18, 0.0, 3.0][(i % 6) as usize],
+            8 => [5e-324, 1e-310, -2e-310, 0.0][(i % 4) as usize],
             _ => 42.5,
         }
     }
@@ -589,7 +605,7 @@ mod tests {
     #[test]
     fn percentiles_keep_their_bound() {
         let shares = vec![0.99, 0.001, 0.5, 0.95, 0.25];
-        for which in 0..7 {
+        for which in 0..10 {
             for n in [1u64, 2, 127, 128, 129, 300, 5000] {
                 for (weighted, buckets, compacted, halves) in
                     [(false, true, false, false), (true, true, false, true), (false, false, false, true), (false, false, true, false), (true, false, true, true), (false, true, false, true)]

@@ -53,7 +53,7 @@ impl Columns for BTreeSet<String> {
 const RELATIONAL: [&str; 7] = ["root.", "parent.", "child.", "any.", "any2.", "any3.", "none."];
 
 /// What a name stands for. A real column hides a derived one of the same name.
-pub(super) fn field(name: &str, known: &dyn Columns) -> Result<Field, EngineError> {
+pub(crate) fn field(name: &str, known: &dyn Columns) -> Result<Field, EngineError> {
     if known.contains(name) {
         return Ok(Field::Column(name.into()));
     }

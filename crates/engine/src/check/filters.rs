@@ -7,7 +7,7 @@ use crate::{Condition, EngineError};
 use model::query::{Filter, FilterOp};
 use model::{Limits, Value};
 
-pub(super) fn condition(f: &Filter, known: &dyn Columns, limits: &Limits) -> Result<Condition, EngineError> {
+pub(crate) fn condition(f: &Filter, known: &dyn Columns, limits: &Limits) -> Result<Condition, EngineError> {
     let field = field(&f.column, known)?;
     let (op, negate) = f.op.positive();
     let values = match op {

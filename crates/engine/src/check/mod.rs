@@ -12,15 +12,17 @@ pub use columns::Columns;
 
 use crate::plan::{Calc, CalcOp, HavingIf, OrderBy, OrderKey, Plan};
 use crate::{EngineError, Field, Run, SeriesMode};
-use columns::field;
+pub(crate) use columns::field;
+pub(crate) use filters::condition;
+pub(crate) use range::range;
 use model::query::{Calculation, Direction, FilterOp, Having, Order, QuerySpec};
 use model::{Limits, NS_PER_SECOND};
 
 /// Checks a question against the columns of its dataset and fills in what it leaves open.
 pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) -> Result<Plan, EngineError> {
     lists(spec, limits)?;
-    let range = range::range(spec, run.now)?;
-    let conditions = spec.filters.iter().map(|f| filters::condition(f, known, limits)).collect::<Result<Vec<_>, _>>()?;
+    let range = range(spec, run.now)?;
+    let conditions = spec.filters.iter().map(|f| condition(f, known, limits)).collect::<Result<Vec<_>, _>>()?;
     let mut breakdowns: Vec<Field> = Vec::new();
     for name in &spec.breakdowns {
         let f = field(name, known)?;

@@ -10,7 +10,7 @@ use model::{NS_PER_SECOND, TimeNs};
 const DEFAULT_NS: i64 = 7200 * NS_PER_SECOND;
 
 /// Start (inclusive) and end (exclusive).
-pub(super) fn range(spec: &QuerySpec, now: TimeNs) -> Result<(TimeNs, TimeNs), EngineError> {
+pub(crate) fn range(spec: &QuerySpec, now: TimeNs) -> Result<(TimeNs, TimeNs), EngineError> {
     let length = match spec.time_range {
         None => None,
         Some(s) => match seconds_to_ns(s) {

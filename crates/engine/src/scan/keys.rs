@@ -7,7 +7,6 @@ use super::select::{Rows, is_valid};
 use crate::EngineError;
 use crate::intern::{CodeMap, ColumnIds, Key, UNSET};
 use hashbrown::HashTable;
-use model::Value;
 use std::sync::Arc;
 use store::Segment;
 use store::segment::{BLOCK_ROWS, Codes, Column, Dict, Layout, Scratch, Valid};
@@ -113,7 +112,7 @@ pub(crate) struct BlockRef<'s> {
 }
 
 impl KeyPart<'_> {
-    /// Calls `f` with position and number of the rows that have a cell (and perhaps with 0 for others).
+    /// Calls `f` with position and number of the rows that have a cell, once each (and perhaps with 0 for others).
     pub(crate) fn each_id(
         &self,
         column_ids: &ColumnIds,
@@ -176,10 +175,11 @@ impl KeyPart<'_> {
                 })?;
             }
             KeyPart::Root { parents, root, child } => {
-                rows.each(|i, _| f(i, *root));
+                let mut has_parent = vec![false; rows.len()];
                 for parent in parents {
-                    each_present(parent, at, rows, scratch, |i| f(i, *child))?;
+                    each_present(parent, at, rows, scratch, |i| has_parent[i] = true)?;
                 }
+                has_parent.iter().enumerate().for_each(|(i, has)| f(i, if *has { *child } else { *root }));
             }
         }
         Ok(())
@@ -302,15 +302,4 @@ pub(crate) fn each_key(
         }
     }
     Ok(())
-}
-
-/// The key of a value that a question or a row names.
-pub(crate) fn key_of(value: &Value) -> Option<Key> {
-    Some(match value {
-        Value::Null => return None,
-        Value::Bool(b) => Key::bool(*b),
-        Value::Int(i) => Key::int(*i),
-        Value::Float(f) => Key::float(*f),
-        Value::Str(s) => Key::text(s),
-    })
 }

@@ -96,7 +96,7 @@ impl MeasureBuffers {
     }
 
     fn add_ints(&mut self, field: &FieldPlan, state: &mut FieldState, column: &Column<'_>, at: BlockRef<'_>, input: Input<'_>, scratch: &mut Scratch) -> Result<(), EngineError> {
-        let (rows, cells, weights) = input;
+        let rows = input.0;
         self.ints.clear();
         let few = rows.len() <= SINGLE_ROWS;
         let (values, valid) = if few { (&[][..], Valid::All) } else { at.segment.read_ints(column, at.block, scratch)? };

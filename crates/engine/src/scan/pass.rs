@@ -4,7 +4,7 @@
 
 use super::group::{GroupPlan, Groups};
 use super::prepare::Prepared;
-use super::{Buffers, Worker};
+use super::Worker;
 use crate::calc::count::CellMap;
 use crate::calc::{CalcPlan, States};
 use crate::intern::Caches;

@@ -251,7 +251,7 @@ fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<Col
         Part::Small(_, map) => map.n_complete(),
         Part::Bools(_) | Part::Root(_) => 2,
         Part::Const(..) => 1,
-        Part::Raw(_) => 0,
+        Part::Raw(column) => column.n_present,
     };
     let n: usize = drafts.iter().flat_map(|d| &d.parts[k]).map(values).sum();
     let compact = !raw && n <= COMPACT_VALUES;
