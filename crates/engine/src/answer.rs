@@ -2,6 +2,7 @@
 //!
 //! Owns: the shape of answers. Never does: compute them.
 
+use crate::calc::number::compare;
 use crate::time::format_rfc3339;
 use model::{TimeNs, Value};
 use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct};
@@ -61,10 +62,11 @@ impl Cell {
             (Cell::Bool(a), Cell::Bool(b)) => a.cmp(b),
             (Cell::Int(a), Cell::Int(b)) => a.cmp(b),
             (Cell::Str(a), Cell::Str(b)) => a.cmp(b),
-            _ => match (self.as_f64(), other.as_f64()) {
-                (Some(a), Some(b)) => a.total_cmp(&b),
-                _ => class(self).cmp(&class(other)),
-            },
+            (Cell::Float(a), Cell::Float(b)) => a.total_cmp(b),
+            // Exactly: through floats, large integers would be equal to what they are not, and no order would be left.
+            (Cell::Int(a), Cell::Float(b)) => compare(*a, *b),
+            (Cell::Float(a), Cell::Int(b)) => compare(*b, *a).reverse(),
+            _ => class(self).cmp(&class(other)),
         }
     }
 }
@@ -462,5 +464,23 @@ mod tests {
         let mut cells = [Cell::Null, Cell::Str("b".into()), Cell::Float(2.5), Cell::Int(2), Cell::Bool(true), Cell::Str("a".into())];
         cells.sort_by(Cell::compare);
         assert_eq!(cells, [Cell::Bool(true), Cell::Int(2), Cell::Float(2.5), Cell::Str("a".into()), Cell::Str("b".into()), Cell::Null]);
+    }
+}
+
+#[cfg(test)]
+mod order {
+    use super::Cell;
+    use std::cmp::Ordering;
+
+    /// E6 of the oracle: three cells that used to be in no order.
+    #[test]
+    fn integers_and_floats_are_ordered_exactly() {
+        let ascending = [Cell::Float(-1e300), Cell::Int(i64::MIN), Cell::Float(9_007_199_254_740_992.0), Cell::Int((1 << 53) + 1), Cell::Int(i64::MAX), Cell::Float(9_223_372_036_854_775_808.0)];
+        for (i, a) in ascending.iter().enumerate() {
+            for (j, b) in ascending.iter().enumerate() {
+                assert_eq!(a.compare(b), i.cmp(&j), "{a:?} {b:?}");
+            }
+        }
+        assert_eq!(Cell::Int(5).compare(&Cell::Float(5.0)), Ordering::Equal);
     }
 }

@@ -110,7 +110,7 @@ impl Extreme {
 }
 
 /// Compares an integer with a float, exactly.
-fn compare(i: i64, f: f64) -> Ordering {
+pub(crate) fn compare(i: i64, f: f64) -> Ordering {
     let floor = f.floor();
     // The limits are exact as floats: -2^63 and 2^63.
     if floor >= 9_223_372_036_854_775_808.0 {
