@@ -28,8 +28,7 @@ fn too_large(limit: usize) -> Failure {
 
 /// Reads a body of at most `limit` bytes; the lease pays for what has come so far, so that a sender that stalls holds little.
 pub(crate) async fn read(budget: &Arc<Budget>, parts: &Parts, mut body: Body, limit: usize) -> Result<(Bytes, Lease), Failure> {
-    let announced: Option<usize> =
-        parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
+    let announced: Option<usize> = parts.headers.get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()).and_then(|v| v.parse().ok());
     if announced.is_some_and(|n| n > limit) {
         // One who asks first is told before sending.
         if !parts.headers.contains_key(header::EXPECT) {

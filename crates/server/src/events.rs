@@ -6,7 +6,7 @@ use crate::auth::Scope;
 use crate::body;
 use crate::error::{Failure, Form};
 use crate::metrics::Way;
-use crate::route::{Answer, Call, Family, Routes, bytes_response, empty};
+use crate::route::{Answer, Call, Family, Routes, bytes_response, empty, family};
 use crate::take::{Taken, take};
 use axum::body::Body;
 use axum::http::{Method, StatusCode};
@@ -14,7 +14,7 @@ use ingest::Decoded;
 use ingest::honeycomb::{self, EventHeaders, Format};
 use percent_encoding::percent_decode_str;
 
-pub(crate) const FAMILY: Family = Family { form: Form::Legacy, scope: Some(Scope::Ingest), cors: false, open: false };
+pub(crate) const FAMILY: Family = family(Form::Legacy, Some(Scope::Ingest));
 
 pub(crate) fn routes(routes: Routes) -> Routes {
     routes.add(FAMILY, Method::POST, "/1/batch/{*dataset}", batch).add(FAMILY, Method::POST, "/1/events/{*dataset}", event)

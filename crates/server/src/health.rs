@@ -6,13 +6,13 @@ use crate::app::App;
 use crate::error::{Failure, Form};
 use crate::metrics;
 use crate::otlp::grpc;
-use crate::route::{Answer, Call, Family, Routes, bytes_response};
+use crate::route::{Answer, Call, Family, Routes, bytes_response, family};
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::{Method, Response, StatusCode, header};
 use model::ErrorKind;
 
-const OPEN: Family = Family { form: Form::Native, scope: None, cors: false, open: true };
+const OPEN: Family = Family { open: true, ..family(Form::Native, None) };
 const TEXT: &str = "text/plain; charset=utf-8";
 
 pub(crate) fn routes(routes: Routes) -> Routes {

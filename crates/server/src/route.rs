@@ -133,6 +133,8 @@ pub(crate) struct Family {
     pub(crate) cors: bool,
     /// Whether no key is needed.
     pub(crate) open: bool,
+    /// What is looked at before the key.
+    pub(crate) first: fn(&Parts) -> Result<(), Failure>,
 }
 
 /// Collects routes, and which there are.
@@ -201,7 +203,13 @@ where
     response
 }
 
+/// A family that looks at nothing before the key.
+pub(crate) const fn family(form: Form, scope: Option<Scope>) -> Family {
+    Family { form, scope, cors: false, open: false, first: |_| Ok(()) }
+}
+
 fn enter(app: &App, family: Family, parts: &Parts) -> Result<Option<Arc<Key>>, Failure> {
+    (family.first)(parts)?;
     if family.open {
         return Ok(None);
     }

@@ -14,11 +14,11 @@ pub(crate) mod traces;
 
 use crate::auth::Scope;
 use crate::error::Form;
-use crate::route::{Family, Routes};
+use crate::route::{Family, Routes, family};
 use axum::http::Method;
 
-pub(crate) const READ: Family = Family { form: Form::Native, scope: Some(Scope::Query), cors: false, open: false };
-pub(crate) const MANAGE: Family = Family { form: Form::Native, scope: Some(Scope::Manage), cors: false, open: false };
+pub(crate) const READ: Family = family(Form::Native, Some(Scope::Query));
+pub(crate) const MANAGE: Family = family(Form::Native, Some(Scope::Manage));
 
 pub(crate) fn routes(routes: Routes) -> Routes {
     routes

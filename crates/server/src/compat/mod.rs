@@ -8,19 +8,20 @@ pub(crate) mod datasets;
 pub(crate) mod documents;
 pub(crate) mod queries;
 pub(crate) mod results;
+mod rows;
 
 use crate::auth::Scope;
 use crate::error::Form;
-use crate::route::{Family, Routes};
+use crate::route::{Family, Routes, family};
 use axum::http::{Method, StatusCode};
 use documents::{ANNOTATION, MARKER, MARKER_SETTING};
 
-const READ: Family = Family { form: Form::Problem, scope: Some(Scope::Query), cors: false, open: false };
-const MANAGE: Family = Family { form: Form::Problem, scope: Some(Scope::Manage), cors: false, open: false };
+const READ: Family = family(Form::Problem, Some(Scope::Query));
+const MANAGE: Family = family(Form::Problem, Some(Scope::Manage));
 /// Senders make datasets.
-const SEND: Family = Family { form: Form::Problem, scope: Some(Scope::Ingest), cors: false, open: false };
+const SEND: Family = family(Form::Problem, Some(Scope::Ingest));
 /// Any key will do.
-const ANY: Family = Family { form: Form::Legacy, scope: None, cors: false, open: false };
+const ANY: Family = family(Form::Legacy, None);
 
 pub(crate) fn routes(routes: Routes) -> Routes {
     let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);

@@ -8,6 +8,7 @@ use crate::ask::{Question, ask, scope};
 use crate::body;
 use crate::compat::documents::home;
 use crate::compat::queries::{self, validation};
+use crate::compat::rows;
 use crate::error::Failure;
 use crate::ids;
 use crate::route::{Answer, Call, bytes_response};
@@ -157,19 +158,19 @@ async fn compute(app: &Arc<App>, dataset: &str, order: Order) -> Result<Done, Fa
             Ok(())
         };
         if let (true, Some(cells)) = (order.total, &answer.totals) {
-            part("total_by_aggregate", serde_json::to_string(&Data { data: answer.row(cells) }))?;
+            part("total_by_aggregate", rows::row(&answer.columns, cells))?;
             if !order.disable_series {
-                part("total_by_aggregate_series", serde_json::to_string(&answer.total_series_rows()))?;
+                part("total_by_aggregate_series", rows::series(&answer.columns, &answer.total_series))?;
             }
         }
         if let (true, Some(cells)) = (order.other, &answer.other) {
-            part("other_by_aggregate", serde_json::to_string(&Data { data: answer.row(cells) }))?;
+            part("other_by_aggregate", rows::row(&answer.columns, cells))?;
         }
         let results = match &answer.raw {
-            Some(events) => serde_json::to_vec(events),
-            None => serde_json::to_vec(&answer.result_rows()),
+            Some(events) => serde_json::to_string(events),
+            None => rows::rows(&answer.columns, &answer.results),
         };
-        let series = if order.disable_series { Ok(b"[]".to_vec()) } else { serde_json::to_vec(&answer.series_rows()) };
+        let series = if order.disable_series { Ok("[]".to_owned()) } else { rows::series(&answer.columns, &answer.series) };
         Ok(Done {
             results: results.map_err(not_json)?.into(),
             series: series.map_err(not_json)?.into(),
@@ -182,11 +183,6 @@ async fn compute(app: &Arc<App>, dataset: &str, order: Order) -> Result<Done, Fa
 
 fn not_json(e: serde_json::Error) -> Failure {
     crate::api::query::not_json(e)
-}
-
-#[derive(Serialize)]
-struct Data<T> {
-    data: T,
 }
 
 pub(crate) async fn create(call: Call, body: Body) -> Answer {

@@ -9,7 +9,7 @@ use crate::budget::Lease;
 use crate::error::{Failure, Form};
 use crate::metrics::Way;
 use crate::otlp::export;
-use crate::route::{Answer, Call, Family, Routes};
+use crate::route::{Answer, Call, Family, Routes, family};
 use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Response, header};
 use bytes::{BufMut, Bytes, BytesMut};
@@ -18,7 +18,7 @@ use ingest::ContentEncoding;
 use ingest::otlp::{Encoding, Signal, response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-const FAMILY: Family = Family { form: Form::Grpc, scope: Some(Scope::Ingest), cors: false, open: false };
+const FAMILY: Family = family(Form::Grpc, Some(Scope::Ingest));
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 const STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const MESSAGE: HeaderName = HeaderName::from_static("grpc-message");

@@ -7,12 +7,15 @@ use crate::body;
 use crate::error::{Failure, Form};
 use crate::metrics::Way;
 use crate::otlp::export;
-use crate::route::{Answer, Call, Family, Routes, bytes_response, empty};
+use crate::route::{Answer, Call, Family, Routes, bytes_response, empty, family};
 use axum::body::Body;
+use axum::http::request::Parts;
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use ingest::otlp::{Encoding, Signal, response};
 
-const FAMILY: Family = Family { form: Form::Otlp, scope: Some(Scope::Ingest), cors: true, open: false };
+const FAMILY: Family = Family { cors: true, first: content_type, ..family(Form::Otlp, Some(Scope::Ingest)) };
+/// A preflight carries no key and no content.
+const PREFLIGHT: Family = Family { cors: true, open: true, ..family(Form::Otlp, None) };
 
 pub(crate) fn routes(mut routes: Routes) -> Routes {
     const PATHS: [(&str, &str, Signal); 3] = [
@@ -23,19 +26,27 @@ pub(crate) fn routes(mut routes: Routes) -> Routes {
     for (path, with_slash, signal) in PATHS {
         for pattern in [path, with_slash] {
             routes = routes.add(FAMILY, Method::POST, pattern, move |call, body| post(signal, call, body));
-            // A preflight carries no key.
-            routes = routes.add(Family { open: true, ..FAMILY }, Method::OPTIONS, pattern, preflight);
+            routes = routes.add(PREFLIGHT, Method::OPTIONS, pattern, preflight);
         }
     }
     routes
 }
 
-async fn post(signal: Signal, call: Call, body: Body) -> Answer {
-    let content_type = call.header("content-type").unwrap_or("");
-    let Some(encoding) = Encoding::from_content_type(content_type) else {
+/// Said before the key is asked for, as Honeycomb does.
+fn content_type(parts: &Parts) -> Result<(), Failure> {
+    encoding(parts).map(drop)
+}
+
+fn encoding(parts: &Parts) -> Result<Encoding, Failure> {
+    let content_type = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or("");
+    Encoding::from_content_type(content_type).ok_or_else(|| {
         let valid = "application/json, application/x-protobuf, application/protobuf";
-        return Err(Failure::unsupported(format!("unsupported content-type, valid types are: {valid}")));
-    };
+        Failure::unsupported(format!("unsupported content-type, valid types are: {valid}"))
+    })
+}
+
+async fn post(signal: Signal, call: Call, body: Body) -> Answer {
+    let encoding = encoding(&call.parts)?;
     let packing = body::encoding(&call.parts.headers, "content-encoding")?;
     let sent = body::read(&call.app.budget, &call.parts, body, call.app.settings.limits.request_bytes_max).await?;
     let done = export(&call, signal, Way::OtlpHttp, sent, packing, encoding).await?;

@@ -59,6 +59,8 @@ async fn each_scope_opens_its_own_doors() {
             assert!(error.contains("unknown API key") || error.contains("x-honeycomb-team"), "{error}");
         }
     }
+    // The content type is looked at first.
+    s.send("POST", "/v1/traces", &[("content-type", "text/plain")], "").await.expect(415);
     for path in ["/healthz", "/readyz", "/metrics", "/api/v1/openapi.json"] {
         s.get(path).await.expect(200);
     }
