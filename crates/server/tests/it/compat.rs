@@ -171,7 +171,9 @@ async fn results_are_polled() {
 
     // Clients' types know no null.
     s.store("ds", &[json!({ "v": 1 })]).await;
-    let (_, reply) = run(&s, "ds", &json!({ "breakdowns": ["g"], "start_time": T0, "end_time": T0 + 1 }), json!({})).await;
+    let (_, reply) =
+        run(&s, "ds", &json!({ "breakdowns": ["g"], "orders": [{ "column": "g" }], "start_time": T0, "end_time": T0 + 1 }), json!({}))
+            .await;
     assert_eq!(reply.json()["data"]["results"], json!([{ "data": { "g": "a", "COUNT": 1 } }, { "data": { "COUNT": 1 } }]));
 
     // A result stays what it was, also after a restart.
