@@ -74,7 +74,7 @@ def test_sigterm_with_an_idle_connection_and_half_a_request_open(fresh_server):
     """Clients that hold connections must not hold the server."""
     import socket
     sockets = []
-    for text in (b"", b"POST /1/batch/x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n[{", b"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n"):
+    for text in (b"", b"POST /1/batch/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n[{", b"GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n"):
         s = socket.create_connection(("127.0.0.1", fresh_server.port))
         s.sendall(text)
         sockets.append(s)

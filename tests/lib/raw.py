@@ -37,6 +37,6 @@ def chunked(server, path, pieces, headers, timeout=30):
 def half_a_body(server, path, headers, sent, promised):
     """Promise a length, send less, hang up."""
     s = socket.create_connection(("127.0.0.1", server.port), 10)
-    lines = [f"POST {path} HTTP/1.1", "Host: x", f"Content-Length: {promised}"] + [f"{k}: {v}" for k, v in headers.items()]
+    lines = [f"POST {path} HTTP/1.1", "Host: localhost", f"Content-Length: {promised}"] + [f"{k}: {v}" for k, v in headers.items()]
     s.sendall("\r\n".join(lines).encode() + b"\r\n\r\n" + sent)
     s.close()
