@@ -10,8 +10,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::Bytes;
 use http_body_util::BodyExt;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use model::ErrorKind;
+use parking_lot::Mutex;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 /// A sender that says nothing for so long is gone.
@@ -103,6 +107,44 @@ async fn discard(mut body: Body, bytes_max: usize) {
     };
     // What remains unread after that ends the connection.
     drop(tokio::time::timeout(Duration::from_secs(10), reading).await);
+}
+
+/// The request's body, which a handler may leave unread: then the rest is read here before the answer goes out, or the
+/// connection would end under a client that wants to use it again.
+pub(crate) struct Rest(Arc<Mutex<Body>>);
+
+/// A body for a handler, and the hold on what it leaves.
+pub(crate) fn share(body: Body) -> (Body, Rest) {
+    let shared = Arc::new(Mutex::new(body));
+    (Body::new(Shared(Arc::clone(&shared))), Rest(shared))
+}
+
+impl Rest {
+    pub(crate) async fn discard(self, bytes_max: usize) {
+        let body = std::mem::take(&mut *self.0.lock());
+        if !body.is_end_stream() {
+            discard(body, bytes_max).await;
+        }
+    }
+}
+
+struct Shared(Arc<Mutex<Body>>);
+
+impl HttpBody for Shared {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut *self.0.lock()).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.lock().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.lock().size_hint()
+    }
 }
 
 /// Reads a small body of JSON, as questions and documents are.

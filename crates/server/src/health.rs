@@ -3,6 +3,7 @@
 //! Owns: these few answers, which need no key. Never does: work.
 
 use crate::app::App;
+use crate::body;
 use crate::error::{Failure, Form};
 use crate::metrics;
 use crate::otlp::grpc;
@@ -63,15 +64,23 @@ pub(crate) async fn not_found(request: Request) -> Response<Body> {
     if request.headers().get(header::CONTENT_TYPE).is_some_and(|c| c.as_bytes().starts_with(b"application/grpc")) {
         return grpc::unimplemented();
     }
-    let path = request.uri().path();
-    Failure::not_found(format!("nothing is served here, path='{path}'")).respond(form(path))
+    let path = request.uri().path().to_owned();
+    forget(request).await;
+    Failure::not_found(format!("nothing is served here, path='{path}'")).respond(form(&path))
+}
+
+/// Reads the body of a request that nobody wants, so that its connection can go on.
+async fn forget(request: Request) {
+    const BYTES_MAX: usize = 1 << 20;
+    body::share(request.into_body()).1.discard(BYTES_MAX).await;
 }
 
 pub(crate) async fn method_not_allowed(request: Request) -> Response<Body> {
-    let path = request.uri().path();
-    Failure::invalid(format!("the path does not take this method, method={} path='{path}'", request.method()))
+    let (path, method) = (request.uri().path().to_owned(), request.method().clone());
+    forget(request).await;
+    Failure::invalid(format!("the path does not take this method, method={method} path='{path}'"))
         .with_status(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed")
-        .respond(form(path))
+        .respond(form(&path))
 }
 
 /// All routes of the server.

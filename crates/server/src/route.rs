@@ -4,6 +4,7 @@
 
 use crate::app::App;
 use crate::auth::{Key, Scope, sent_key};
+use crate::body;
 use crate::error::{Failure, Form};
 use crate::telemetry::Record;
 use axum::body::Body;
@@ -178,6 +179,9 @@ where
         Err(_) => Vec::new(),
     };
     let (parts, body) = request.into_parts();
+    // Who waits to be told to send is not told to.
+    let waits = parts.headers.contains_key(header::EXPECT);
+    let (body, rest) = body::share(body);
     let outcome = match app.guard(&parts).and_then(|()| enter(&app, family, &parts)) {
         Ok(key) => {
             if let Some(key) = &key {
@@ -188,6 +192,9 @@ where
         }
         Err(failure) => Err(failure),
     };
+    if !waits {
+        rest.discard(app.settings.limits.request_bytes_max).await;
+    }
     let mut response = match outcome {
         Ok(response) => response,
         Err(failure) => {

@@ -38,6 +38,33 @@ async fn health_metrics_and_what_is_not_there() {
     s.stop().await;
 }
 
+/// A refusal that comes before the body is read must not cost the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_outlives_a_refusal() {
+    let s = TestServer::start().await;
+    let mut stream = tokio::net::TcpStream::connect(s.http).await.unwrap();
+    let body = "x".repeat(100_000);
+    for (path, header, status) in [
+        ("/v1/traces", "Content-Type: text/plain", "415"),
+        ("/1/batch/ds", "Content-Encoding: br", "415"),
+        ("/1/datasets", "Host: evil.example", "403"),
+        ("/nothing", "A: b", "404"),
+        ("/1/auth", "A: b", "405"),
+        ("/1/batch/ds", "A: b", "400"),
+    ] {
+        let host = if header.starts_with("Host") { "" } else { "Host: localhost\r\n" };
+        let head = format!("POST {path} HTTP/1.1\r\n{host}{header}\r\nContent-Length: {}\r\n\r\n", body.len());
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"}") {
+            assert!(stream.read_buf(&mut answer).await.unwrap() > 0, "{path}: the connection ended");
+        }
+        assert!(answer.starts_with(format!("HTTP/1.1 {status}").as_bytes()), "{}", String::from_utf8_lossy(&answer));
+    }
+    s.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn events_survive_a_restart() {
     let s = TestServer::start().await;
