@@ -10,10 +10,10 @@ use crate::{
     oracle::{self, Question},
     questions::{self, Subject},
 };
-use engine::{Answer, Caches, Run, SeriesMode};
-use model::Limits;
+use engine::{Answer, Caches, EngineError, Run, SeriesMode};
+use model::{Limits, Value};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
@@ -36,45 +36,63 @@ fn env(name: &str, default: u64) -> u64 {
 struct Layout {
     name: String,
     segments: Vec<Arc<Segment>>,
+    /// Of each segment, if the events are in several.
+    datasets: Vec<Arc<str>>,
     /// Kept between the questions of a set.
     caches: Caches,
 }
 
 impl Layout {
-    fn new(rng: &mut Rng, name: String, segments: Vec<Arc<Segment>>) -> Layout {
+    fn new(rng: &mut Rng, name: &str, parts: Vec<Part>, datasets: bool) -> Layout {
         // Newest first, as a snapshot gives them.
-        let mut segments = segments;
-        segments.sort_by_key(|s| std::cmp::Reverse(s.times().1));
-        Layout { name, segments, caches: Caches::new(*rng.pick(&[0, 10_000, 64 << 20])) }
+        let mut parts = parts;
+        parts.sort_by_key(|(segment, _)| std::cmp::Reverse(segment.times().1));
+        let name = format!("{} segments{name}", parts.len());
+        let (segments, names): (Vec<_>, Vec<Arc<str>>) = parts.into_iter().unzip();
+        let datasets = if datasets { names } else { Vec::new() };
+        Layout { name, segments, datasets, caches: Caches::new(*rng.pick(&[0, 10_000, 64 << 20])) }
     }
 }
+
+/// A segment and the name of its dataset.
+type Part = (Arc<Segment>, Arc<str>);
 
 fn open(bytes: Vec<u8>) -> Arc<Segment> {
     Arc::new(Segment::from_bytes(bytes).expect("a segment"))
 }
 
-fn encode(events: &[Event]) -> Arc<Segment> {
-    open(segment::encode(&events::batch(events)))
+/// As segments, one per dataset.
+fn encode(events: &[Event], datasets: bool) -> Vec<Part> {
+    let mut by_name: BTreeMap<&str, Vec<Event>> = BTreeMap::new();
+    for event in events {
+        let Value::Str(name) = oracle::dataset(event) else { unreachable!("datasets have names") };
+        by_name.entry(if datasets { name } else { "" }).or_default().push(event.clone());
+    }
+    by_name.into_iter().map(|(name, events)| (open(segment::encode(&events::batch(&events))), name.into())).collect()
 }
 
-fn layouts(rng: &mut Rng, events: &[Event]) -> Vec<Layout> {
-    let mut all = vec![Layout::new(rng, "one segment".into(), vec![encode(events)])];
+fn layouts(rng: &mut Rng, events: &[Event], datasets: bool) -> Vec<Layout> {
+    let mut all = vec![Layout::new(rng, "", encode(events, datasets), datasets)];
     let mut order = events.to_vec();
     if rng.chance(0.5) {
         rng.shuffle(&mut order);
     }
-    let parts: Vec<Arc<Segment>> = events::split(rng, &order, 8).into_iter().map(encode).collect();
-    all.push(Layout::new(rng, format!("{} segments", parts.len()), parts.clone()));
+    let parts: Vec<Part> = events::split(rng, &order, 8).into_iter().flat_map(|part| encode(part, datasets)).collect();
+    all.push(Layout::new(rng, "", parts.clone(), datasets));
     // Some merged, some not.
     let mut left = parts;
     let mut merged = Vec::new();
     rng.shuffle(&mut left);
-    while !left.is_empty() {
-        let n = 1 + rng.below(left.len());
-        let group: Vec<Arc<Segment>> = left.drain(..n).collect();
-        merged.push(if n > 1 || rng.chance(0.5) { open(segment::merge(&group).expect("a merge")) } else { Arc::clone(&group[0]) });
+    left.sort_by(|a, b| a.1.cmp(&b.1));
+    while let Some((first, name)) = left.pop() {
+        let mut group = vec![first];
+        while left.last().is_some_and(|(_, other)| *other == name) && rng.chance(0.7) {
+            group.extend(left.pop().map(|(segment, _)| segment));
+        }
+        let merge = group.len() > 1 || rng.chance(0.5);
+        merged.push((if merge { open(segment::merge(&group).expect("a merge")) } else { group.remove(0) }, name));
     }
-    all.push(Layout::new(rng, format!("{} segments after merging", merged.len()), merged));
+    all.push(Layout::new(rng, " after merging", merged, datasets));
     all
 }
 
@@ -86,6 +104,7 @@ struct Case<'a> {
     /// Of the order of layouts, threads and modes.
     seed: u64,
     known: &'a BTreeSet<String>,
+    datasets: bool,
 }
 
 /// Asks in every layout; what went wrong, if anything.
@@ -103,27 +122,28 @@ fn ask_all(case: &Case<'_>) -> Result<(), String> {
     let mut rng = Rng::new(case.seed);
     let series = *rng.pick(&[SeriesMode::IfGranularity, SeriesMode::IfGranularity, SeriesMode::Auto, SeriesMode::Never]);
     let totals = rng.chance(0.3);
+    let memory_bytes_max = if rng.chance(0.05) { 1 << rng.between(10, 24) } else { 1 << 30 };
     let mut first: Option<Answer> = None;
     for layout in case.layouts {
         let threads = 1 + rng.below(2);
         // The second time the cache has the answer.
         let first_cache = rng.chance(0.5);
         for cache in [first_cache, true].into_iter().take(if rng.chance(0.2) { 2 } else { 1 }) {
-            let run = Run { threads, cache, series, totals, ..Run::new(case.question.now_ns) };
+            let run = Run { threads, cache, series, totals, memory_bytes_max, ..Run::new(case.question.now_ns) };
             let context = |e: String| format!("{}, threads {threads}, cache {cache}, series {series:?}, totals {totals}: {e}", layout.name);
             let plan = engine::check(&case.question.spec, case.known, &run, &Limits::default())
                 .map_err(|e| context(format!("refused: {e}")))?;
-            let answer = match engine::run(&layout.segments, &plan, &run, &layout.caches) {
+            let answer = match engine::run_on(&layout.segments, &layout.datasets, &plan, &run, &layout.caches) {
                 Ok(answer) => answer,
-                // A limit of the engine: it says so and says what to do.
-                Err(e) if e.to_string().contains("RATE_* decides") || e.to_string().contains("needs more memory") => continue, // TEMP E4
+                Err(e) if is_a_known_limit(&e) => continue,
+
                 Err(e) => return Err(context(format!("error: {e}"))),
             };
             match &first {
-                None => compare::with_truth(&answer, case.events, case.question, &run).map_err(context)?,
+                None => compare::with_truth(&answer, case.events, case.question, &run, case.datasets).map_err(context)?,
                 Some(first) => compare::with_other(&answer, first).or_else(|_| {
                     // Ties and approximations may fall otherwise; the truth decides, and says what is wrong.
-                    compare::with_truth(&answer, case.events, case.question, &run).map_err(context)
+                    compare::with_truth(&answer, case.events, case.question, &run, case.datasets).map_err(context)
                 })?,
             }
             first.get_or_insert(answer);
@@ -132,15 +152,24 @@ fn ask_all(case: &Case<'_>) -> Result<(), String> {
     Ok(())
 }
 
-/// A set of events with everything that questions need.
-struct Set {
-    events: Vec<Event>,
-    columns: Vec<events::ColumnPlan>,
-    rng: Rng,
-    n_questions: u64,
+/// The engine says that it cannot, and what to do.
+pub(crate) fn is_a_known_limit(error: &EngineError) -> bool {
+    match error {
+        EngineError::Memory { limit, .. } => *limit < 1 << 30,
+        e => e.to_string().contains("RATE_* decides"),
+    }
 }
 
-fn set(seed: u64) -> Set {
+/// A set of events with everything that questions need.
+pub(crate) struct Set {
+    pub(crate) events: Vec<Event>,
+    pub(crate) columns: Vec<events::ColumnPlan>,
+    pub(crate) rng: Rng,
+    n_questions: u64,
+    datasets: bool,
+}
+
+pub(crate) fn set(seed: u64) -> Set {
     let mut rng = Rng::new(seed);
     let large = seed % SETS_PER_LARGE == SETS_PER_LARGE - 1;
     let n_columns = if large { 6 } else { 2 + rng.below(14) };
@@ -163,21 +192,22 @@ fn set(seed: u64) -> Set {
         _ => 1 + rng.below(4_000),
     };
     let events = events::events(&mut rng, &columns, times, n);
+    let datasets = rng.chance(0.2);
     let n_questions = if large { QUESTIONS_PER_SET / 5 } else { QUESTIONS_PER_SET };
-    Set { events, columns, rng, n_questions }
+    Set { events, columns, rng, n_questions, datasets }
 }
 
 /// The questions of one set, until one fails.
 fn run_set(seed: u64, questions: u64) -> Result<u64, String> {
-    let Set { events, columns, mut rng, n_questions } = set(seed);
+    let Set { events, columns, mut rng, n_questions, datasets } = set(seed);
     let layout_seed = rng.next();
-    let layouts = layouts(&mut Rng::new(layout_seed), &events);
-    let subject = Subject::new(&events, &columns);
-    let known: BTreeSet<String> = subject.names.iter().map(|name| (*name).to_owned()).filter(|name| name != "is_root").collect();
+    let layouts = layouts(&mut Rng::new(layout_seed), &events, datasets);
+    let subject = Subject::new(&events, &columns, datasets);
+    let known = subject.known();
     let n = n_questions.min(questions);
     for i in 0..n {
         let question = questions::question(&mut rng.fork(), &subject);
-        let case = Case { events: &events, layouts: &layouts, question: &question, seed: rng.next(), known: &known };
+        let case = Case { events: &events, layouts: &layouts, question: &question, seed: rng.next(), known: &known, datasets };
         if let Some(what) = disagreement(&case) {
             let again = format!("WIDEYE_ORACLE_SEED={seed} WIDEYE_ORACLE_CASES={} cargo test -p engine --test it agree", i + 1);
             return Err(format!("{what}\n\nmade smaller:\n{}\n\nagain: {again}", smaller(&case, layout_seed)));
@@ -208,7 +238,7 @@ fn smaller(case: &Case<'_>, layout_seed: u64) -> String {
             return false;
         }
         tries -= 1;
-        let layouts = layouts(&mut Rng::new(layout_seed), events);
+        let layouts = layouts(&mut Rng::new(layout_seed), events, case.datasets);
         let found = disagreement(&Case { events, layouts: &layouts, question, ..*case });
         // Another failure is another story.
         let found = found.filter(|e| sort(e) == *sort_of.get_or_insert_with(|| sort(e)));
@@ -350,8 +380,8 @@ fn the_engine_agrees_with_the_naive_evaluator() {
 fn a_seed_means_the_same_questions_twice() {
     for seed in 0..20 {
         let specs = || {
-            let Set { events, columns, mut rng, .. } = set(seed);
-            let subject = Subject::new(&events, &columns);
+            let Set { events, columns, mut rng, datasets, .. } = set(seed);
+            let subject = Subject::new(&events, &columns, datasets);
             let spec = |_| serde_json::to_string(&questions::question(&mut rng, &subject).spec).expect("JSON");
             (events.clone(), (0..20).map(spec).collect::<Vec<_>>())
         };
@@ -362,9 +392,9 @@ fn a_seed_means_the_same_questions_twice() {
 #[test]
 fn an_unknown_column_is_refused_by_name() {
     for seed in 0..200 {
-        let Set { events, columns, mut rng, .. } = set(seed);
-        let subject = Subject::new(&events, &columns);
-        let known: BTreeSet<String> = subject.names.iter().map(|name| (*name).to_owned()).collect();
+        let Set { events, columns, mut rng, datasets, .. } = set(seed);
+        let subject = Subject::new(&events, &columns, datasets);
+        let known = subject.known();
         let mut question = questions::question(&mut rng, &subject);
         let unknown = "no.such.column".to_owned();
         let spec = &mut question.spec;

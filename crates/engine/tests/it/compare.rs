@@ -66,15 +66,32 @@ fn heatmap(cells: &[(f64, f64)], map: &engine::Heatmap, scale: &HeatmapScale) ->
     Ok(())
 }
 
-fn accept(expected: &Expected, cell: &Cell, scale: Option<&HeatmapScale>) -> Outcome {
+/// What the answer says about a calculation.
+#[derive(Clone, Copy, Default)]
+struct Said<'a> {
+    scale: Option<&'a HeatmapScale>,
+    relative_error: Option<f64>,
+}
+
+fn accept(expected: &Expected, cell: &Cell, said: Said<'_>) -> Outcome {
+    let within = |low: f64, high: f64| cell.as_f64().is_some_and(|v| v >= low && v <= high);
     let fits = match (expected, cell) {
         (Expected::Anything, _) => true,
         (Expected::Heatmap(cells), Cell::Heatmap(map)) => {
-            return heatmap(cells, map, scale.ok_or("a heatmap without a scale in meta")?);
+            return heatmap(cells, map, said.scale.ok_or("a heatmap without a scale in meta")?);
         }
         (Expected::Heatmap(cells), Cell::Null) => cells.is_empty(),
-        (Expected::Is(wanted), cell) => value(cell).is_some_and(|v| oracle::key(&v) == oracle::key(wanted)),
-        (Expected::Between(low, high), cell) => cell.as_f64().is_some_and(|v| v >= *low && v <= *high),
+        (Expected::Between(low, high), _) => within(*low, *high),
+        (Expected::Percentile { low, high, few }, _) => {
+            let slack = said.relative_error.or(Some(0.01)).filter(|_| !few).unwrap_or(1e-12);
+            require(slack <= 0.01, || format!("a percentile that may be off by {slack}"))?;
+            within(low - low.abs() * slack, high + high.abs() * slack)
+        }
+        // Only counts of distinct values are estimates besides; the error that is said is the standard error.
+        (Expected::Is(Value::Int(wanted)), Cell::Int(got)) if said.relative_error.is_some_and(|_| *wanted > 10_000) => {
+            (wanted - got).abs() as f64 <= 5.0 * said.relative_error.unwrap_or(0.0) * *wanted as f64
+        }
+        (Expected::Is(wanted), _) => value(cell).is_some_and(|v| oracle::key(&v) == oracle::key(wanted)),
         _ => false,
     };
     require(fits, || format!("{cell:?} is not {expected:?}"))
@@ -84,14 +101,17 @@ fn accept_row(expected: &[Expected], cells: &[Cell], answer: &Answer, n_breakdow
     require(cells.len() == n_breakdowns + expected.len(), || format!("row of {} cells", cells.len()))?;
     for (i, (expected, cell)) in expected.iter().zip(&cells[n_breakdowns..]).enumerate() {
         let name = &answer.columns[n_breakdowns + i];
-        let scale = answer.meta.heatmaps.iter().find(|(k, _)| k == name).map(|(_, scale)| scale);
-        accept(expected, cell, scale).map_err(|e| format!("{name}: {e}"))?;
+        let said = Said {
+            scale: answer.meta.heatmaps.iter().find(|(k, _)| k == name).map(|(_, scale)| scale),
+            relative_error: answer.meta.approximate.iter().find(|a| a.key == *name).map(|a| a.relative_error),
+        };
+        accept(expected, cell, said).map_err(|e| format!("{name}: {e}"))?;
     }
     Ok(())
 }
 
-/// Whether the answer is the truth, as far as the documents tell.
-pub(crate) fn with_truth(answer: &Answer, events: &[Event], question: &Question, run: &Run) -> Outcome {
+/// Whether the answer is the truth, as far as the documents tell. `datasets`: whether raw rows name theirs.
+pub(crate) fn with_truth(answer: &Answer, events: &[Event], question: &Question, run: &Run, datasets: bool) -> Outcome {
     require((answer.start_ns, answer.end_ns) == (question.start_ns, question.end_ns), || {
         format!("range is {} to {}", answer.start_ns, answer.end_ns)
     })?;
@@ -108,7 +128,7 @@ pub(crate) fn with_truth(answer: &Answer, events: &[Event], question: &Question,
     })?;
     require(answer.meta.coverage == 1.0, || format!("coverage is {}", answer.meta.coverage))?;
     if oracle::calculations(spec).is_empty() && spec.breakdowns.is_empty() {
-        raw(answer.raw.as_deref().ok_or("no raw rows")?, &matched, limit)?;
+        raw(answer.raw.as_deref().ok_or("no raw rows")?, &matched, question, limit, datasets)?;
     } else {
         let granularity = answer.granularity_ns.unwrap_or(i64::MAX);
         let mut truth = oracle::answer(events, question, granularity);
@@ -134,7 +154,7 @@ pub(crate) fn with_truth(answer: &Answer, events: &[Event], question: &Question,
             earlier.spec.compare_time_offset_seconds = None;
             earlier.start_ns = earlier.start_ns.saturating_sub(offset);
             earlier.end_ns = earlier.end_ns.saturating_sub(offset);
-            with_truth(other, events, &earlier, run).map_err(|e| format!("compare: {e}"))
+            with_truth(other, events, &earlier, run, datasets).map_err(|e| format!("compare: {e}"))
         }
         (wanted, got) => Err(format!("compare {wanted:?} was answered by {:?}", got.is_some())),
     }
@@ -147,36 +167,54 @@ fn columns(answer: &Answer, question: &Question) -> Outcome {
     require(wanted == got, || format!("columns {got:?}, not {wanted:?}"))
 }
 
-/// Zero has no sign once it is stored.
-fn unsigned_zero(value: &Value) -> Value {
-    match value {
-        Value::Float(0.0) => Value::Float(0.0),
-        value => value.clone(),
-    }
-}
-
-fn raw(rows: &[RawEvent], matched: &[&Event], limit: usize) -> Outcome {
+fn raw(rows: &[RawEvent], matched: &[&Event], question: &Question, limit: usize, datasets: bool) -> Outcome {
     let wanted = matched.len().min(limit);
     require(rows.len() == wanted, || format!("{} raw rows, not {wanted}", rows.len()))?;
-    // Newest first.
-    require(rows.is_sorted_by(|a, b| a.time >= b.time), || "raw rows are not newest first".into())?;
-    let oldest = rows.last().map_or(i64::MIN, |r| r.time);
-    let newer = matched.iter().filter(|e| e.time_ns > oldest).count();
-    require(newer <= rows.len(), || format!("{newer} events are newer than the last raw row"))?;
-    let mut left: BTreeMap<String, usize> = BTreeMap::new();
+    // -0.0 and 0.0 are one value.
+    let text = |time: i64, rate: f64, fields: &BTreeMap<String, Value>| {
+        let fields: Vec<_> = fields.iter().map(|(name, v)| if let Value::Float(0.0) = v { (name, &Value::Float(0.0)) } else { (name, v) }).collect();
+        format!("{time} {rate} {fields:?}")
+    };
+    let mut left: BTreeMap<String, Vec<&Event>> = BTreeMap::new();
     for event in matched {
-        let fields: BTreeMap<&String, Value> = event.fields.iter().map(|(name, value)| (name, unsigned_zero(value))).collect();
-        *left.entry(format!("{} {} {fields:?}", event.time_ns, event.sample_rate)).or_default() += 1;
+        left.entry(text(event.time_ns, event.sample_rate, &event.fields)).or_default().push(event);
     }
+    let mut returned: Vec<&Event> = Vec::new();
     for row in rows {
-        let fields: BTreeMap<String, Value> = row.fields.iter().map(|(name, value)| (name.to_string(), unsigned_zero(value))).collect();
-        let text = format!("{} {} {fields:?}", row.time, row.sample_rate);
-        match left.get_mut(&text).filter(|n| **n > 0) {
-            Some(n) => *n -= 1,
-            None => return Err(format!("raw row that is no event, or once too often: {text}")),
-        }
+        let fields: BTreeMap<String, Value> = row.fields.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
+        require(fields.len() == row.fields.len(), || format!("a field twice: {row:?}"))?;
+        let text = text(row.time, row.sample_rate, &fields);
+        let event = left.get_mut(&text).and_then(Vec::pop);
+        returned.push(event.ok_or_else(|| format!("raw row that is no event, or once too often: {text}"))?);
+        let dataset = row.dataset.as_ref().map(|d| Value::Str(d.to_string()));
+        let wanted = datasets.then(|| oracle::dataset(returned[returned.len() - 1]).clone());
+        require(dataset == wanted, || format!("dataset {dataset:?}, not {wanted:?}"))?;
+    }
+    for pair in returned.windows(2) {
+        require(compare_raw(pair[0], pair[1], question).is_le(), || format!("{:?} comes before {:?}", pair[0], pair[1]))?;
+    }
+    if let Some(last) = returned.last() {
+        let better = left.values().flatten().find(|e| compare_raw(e, last, question).is_lt());
+        require(better.is_none(), || format!("{better:?} was left out, although it comes before {last:?}"))?;
     }
     Ok(())
+}
+
+/// The order of raw rows: as asked, else newest first.
+fn compare_raw(a: &Event, b: &Event, question: &Question) -> Ordering {
+    let orders = &question.spec.orders;
+    if orders.is_empty() {
+        return b.time_ns.cmp(&a.time_ns);
+    }
+    let keys = orders.iter().map(|o| {
+        let descending = o.order == Some(Direction::Descending);
+        match o.column.as_deref().expect("a column") {
+            "time" if descending => b.time_ns.cmp(&a.time_ns),
+            "time" => a.time_ns.cmp(&b.time_ns),
+            name => compare_keys(&oracle::key(oracle::cell(a, name)), &oracle::key(oracle::cell(b, name)), descending),
+        }
+    });
+    keys.fold(Ordering::Equal, Ordering::then)
 }
 
 /// What a row is compared by.
@@ -382,6 +420,7 @@ fn is_nothing(op: &str, expected: &Expected) -> bool {
         Expected::Is(Value::Null) => true,
         Expected::Is(value) => op == "COUNT_DISTINCT" && *value == Value::Int(0),
         // Rounding may make a very short overlap none.
+        Expected::Percentile { .. } => false,
         Expected::Between(low, _) => matches!(op, "COUNT" | "CONCURRENCY") && *low <= 0.0,
         Expected::Heatmap(cells) => cells.is_empty(),
         Expected::Anything => true,
@@ -433,6 +472,7 @@ pub(crate) fn with_other(a: &Answer, b: &Answer) -> Outcome {
     require(a.columns == b.columns && a.granularity_ns == b.granularity_ns, || "other columns or granularity".into())?;
     require(a.meta.rows_matched == b.meta.rows_matched, || "other rows_matched".into())?;
     require(a.raw == b.raw, || "other raw rows".into())?;
+    require(a.meta.approximate == b.meta.approximate, || "other approximations".into())?;
     require(a.results.len() == b.results.len() && a.series.len() == b.series.len(), || "other numbers of rows".into())?;
     let rows = a.results.iter().zip(&b.results).chain(a.series.iter().zip(&b.series).map(|((_, a), (_, b))| (a, b)));
     for (a, b) in rows.chain(a.totals.iter().zip(&b.totals)).chain(a.other.iter().zip(&b.other)) {

@@ -8,3 +8,4 @@ mod compare;
 mod events;
 mod oracle;
 mod questions;
+mod through_store;

@@ -9,7 +9,11 @@ use model::{
     query::{Calculation, Combination, Filter, FilterOp, Having, QuerySpec},
 };
 use serde_json::Value as Json;
-use std::{cmp::Ordering, collections::{BTreeMap, BTreeSet}};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet},
+    sync::LazyLock,
+};
 
 /// A question and the range that its times mean, end exclusive.
 #[derive(Clone, Debug)]
@@ -55,6 +59,12 @@ pub(crate) enum Expected {
     Is(Value),
     /// A number from here to there.
     Between(f64, f64),
+    /// The same for a percentile; if it is said to be approximate and the events are many, one percent more.
+    Percentile {
+        low: f64,
+        high: f64,
+        few: bool,
+    },
     /// A heatmap of these numbers with these weights.
     Heatmap(Vec<(f64, f64)>),
     /// No document says.
@@ -72,6 +82,10 @@ impl Expected {
         match self {
             Expected::Is(value) => value.number().map(|v| (v, v)),
             Expected::Between(low, high) => Some((*low, *high)),
+            Expected::Percentile { low, high, few } => {
+                let slack = if *few { 1e-12 } else { 0.01 };
+                Some((low - low.abs() * slack, high + high.abs() * slack))
+            }
             Expected::Heatmap(_) => None,
             Expected::Anything => Some((f64::NEG_INFINITY, f64::INFINITY)),
         }
@@ -147,10 +161,18 @@ fn text_pair<'a>(cell: &'a Value, operand: &'a Json) -> Option<(&'a str, &'a str
     }
 }
 
-/// A cell of an event, of a column or of `is_root`.
+static DATASETS: LazyLock<[Value; 2]> = LazyLock::new(|| ["one", "The Other/ü"].map(|name| Value::Str(name.into())));
+
+/// The dataset that an event of these tests goes to.
+pub(crate) fn dataset(event: &Event) -> &'static Value {
+    &DATASETS[usize::from(event.time_ns.rem_euclid(3) == 0)]
+}
+
+/// A cell of an event, of a column or of `is_root` and `meta.dataset`.
 pub(crate) fn cell<'a>(event: &'a Event, name: &str) -> &'a Value {
     match event.fields.get(name) {
         Some(value) => value,
+        None if name == "meta.dataset" => dataset(event),
         None if name == "is_root" && event.fields.contains_key("trace.parent_id") => &Value::Bool(false),
         None if name == "is_root" => &Value::Bool(true),
         None => &Value::Null,
@@ -369,9 +391,7 @@ impl Context<'_> {
                     sorted
                 };
                 let (low, high) = (value_at(&sorted, weight * share - 1.0), value_at(&sorted, weight * share + 1.0));
-                // Few events: exact. Many: within one percent.
-                let slack = if events.len() < 100 { 1e-12 } else { 0.01 };
-                Expected::Between(low - low.abs() * slack, high + high.abs() * slack)
+                Expected::Percentile { low, high, few: events.len() < 100 }
             }
         }
     }

@@ -11,6 +11,7 @@ use model::{
     query::{Calculation, Combination, Direction, Filter, FilterOp, Having, Order, QuerySpec},
 };
 use serde_json::{Value as Json, json};
+use std::collections::BTreeSet;
 
 const SECOND: i64 = model::NS_PER_SECOND;
 const PERCENTILES: [&str; 13] =
@@ -24,11 +25,20 @@ pub(crate) struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
-    pub(crate) fn new(events: &'a [Event], columns: &'a [ColumnPlan]) -> Subject<'a> {
+    pub(crate) fn new(events: &'a [Event], columns: &'a [ColumnPlan], datasets: bool) -> Subject<'a> {
         let names = columns.iter().map(|c| c.name.as_str());
         let mut names: Vec<&str> = names.filter(|name| events.iter().any(|e| e.fields.contains_key(*name))).collect();
-        if !names.contains(&"trace.parent_id") { names.push("is_root"); } // TEMP E1
+        names.push("is_root");
+        if datasets {
+            names.push("meta.dataset");
+        }
         Subject { events, names }
+    }
+
+    /// The columns as a dataset knows them.
+    pub(crate) fn known(&self) -> BTreeSet<String> {
+        let real = self.names.iter().filter(|name| !["is_root", "meta.dataset"].contains(name));
+        real.map(|name| (*name).to_owned()).collect()
     }
 
     fn name(&self, rng: &mut Rng) -> String {
@@ -51,7 +61,7 @@ impl<'a> Subject<'a> {
 
     /// A cell of this column, if chance finds one.
     fn cell(&self, rng: &mut Rng, name: &str) -> Option<&'a Value> {
-        (0..8).find_map(|_| self.events[rng.below(self.events.len())].fields.get(name))
+        (0..8).map(|_| oracle::cell(&self.events[rng.below(self.events.len())], name)).find(|v| **v != Value::Null)
     }
 }
 
@@ -310,6 +320,15 @@ fn orders(rng: &mut Rng, spec: &QuerySpec) -> Vec<Order> {
     orders
 }
 
+/// Raw rows are ordered by time or by any column.
+fn raw_orders(rng: &mut Rng, subject: &Subject<'_>) -> Vec<Order> {
+    let n = 1 + rng.below(2);
+    let mut names: Vec<String> = (0..n).map(|_| if rng.chance(0.5) { "time".into() } else { subject.name(rng) }).collect();
+    names.dedup();
+    let direction = |rng: &mut Rng| *rng.pick(&[None, Some(Direction::Ascending), Some(Direction::Descending)]);
+    names.into_iter().map(|name| Order { op: None, column: Some(name), order: direction(rng) }).collect()
+}
+
 fn havings(rng: &mut Rng, spec: &QuerySpec, likely: f64) -> Vec<Having> {
     let calculations = oracle::calculations(spec);
     let may: Vec<&Calculation> = calculations.iter().filter(|c| c.op != "HEATMAP").collect();
@@ -351,6 +370,9 @@ fn any_question(rng: &mut Rng, subject: &Subject<'_>) -> Question {
         spec.limit = Some(*rng.pick(&[1, 2, 3, 5, 10, 100, 1_000]));
     }
     if spec.calculations.as_ref().is_some_and(Vec::is_empty) {
+        if rng.chance(0.5) {
+            spec.orders = raw_orders(rng, subject);
+        }
         return Question { spec, start_ns, end_ns, now_ns };
     }
     let n_breakdowns = *rng.pick(&[0, 0, 1, 1, 1, 2, 2, 3, 4]);
