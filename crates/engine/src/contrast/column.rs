@@ -244,7 +244,12 @@ fn codes<'a>(
 fn bools(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Counted, scratch: &mut Scratch) -> Result<(), EngineError> {
     counted.bools = true;
     let mut slots = [[0.0; 3]; 2];
-    for (picked, slots) in [&part.selection, &part.other].into_iter().zip(&mut slots) {
+    let stored = whole(part, weighted);
+    if let Some(rate) = stored {
+        let n_true = part.segment.n_true(&column);
+        slots[1] = [rate * (column.n_present - n_true) as f64, rate * n_true as f64, 0.0];
+    }
+    for (picked, slots) in [&part.selection, &part.other].into_iter().zip(&mut slots).take(if stored.is_some() { 1 } else { 2 }) {
         each_block(part.segment, picked, weighted, scratch, &mut |block, rows, weights, scratch| {
             add_codes(part.segment.read_codes(&column, block, scratch)?, rows, weights, slots);
             Ok(())

@@ -273,6 +273,36 @@ pub(super) fn read_one(b: &[u8], kind: ColumnKind, code: u32) -> Result<String, 
     go().ok_or_else(|| damaged("one value"))
 }
 
+/// Text entries by their codes, which ascend; each page is decoded once.
+pub(super) fn read_many(b: &[u8], kind: ColumnKind, codes: &[u32]) -> Result<Vec<String>, SegmentError> {
+    if kind.id().is_some() || codes.len() < 2 {
+        return codes.iter().map(|c| read_one(b, kind, *c)).collect();
+    }
+    let go = || {
+        let pages = pages(sections(b)?.rest)?;
+        let mut out = Vec::with_capacity(codes.len());
+        let mut buffer = Vec::new();
+        let mut left = codes;
+        for (i, page) in pages.iter().enumerate() {
+            let end = pages.get(i + 1).map_or(usize::MAX, |p| p.first);
+            let (here, later) = left.split_at(left.partition_point(|c| (*c as usize) < end));
+            left = later;
+            let Some(last) = here.last() else { continue };
+            let mut wanted = here.iter().peekable();
+            let mut code = page.first as u32;
+            walk(open_page(*page, &mut buffer)?, |text| {
+                while wanted.next_if(|w| **w == code).is_some() {
+                    out.push(String::from_utf8_lossy(text).into_owned());
+                }
+                code += 1;
+                code <= *last
+            })?;
+        }
+        (out.len() == codes.len()).then_some(out)
+    };
+    go().ok_or_else(|| damaged("some values"))
+}
+
 impl Dict {
     /// Decodes a dictionary of `n` entries.
     pub(super) fn read(b: &[u8], kind: ColumnKind, n: usize) -> Result<Dict, SegmentError> {

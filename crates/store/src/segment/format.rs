@@ -147,7 +147,7 @@ pub(super) struct ColumnMeta {
     pub(super) kind: ColumnKind,
     pub(super) layout: Layout,
     pub(super) n_present: u32,
-    /// Entries of the dictionary.
+    /// Entries of the dictionary; buckets of the histogram; of truth values, those that are true.
     pub(super) n_dict: u32,
     /// Block entries start here; one per block of the segment.
     pub(super) blocks_offset: u64,

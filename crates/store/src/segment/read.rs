@@ -2,7 +2,7 @@
 //!
 //! Owns: turning damaged bytes into errors, never into panics or wrong cells. Never does: evaluate conditions.
 
-use super::dict::{Dict, read_histogram, read_one};
+use super::dict::{Dict, read_histogram, read_many, read_one};
 use super::format::{BLOCK_BYTES, BlockMeta, COLUMN_BYTES, ColumnMeta, EXPONENT_BITS, Encoding, Presence, Trailer};
 use super::pack::Packable;
 use super::{BLOCK_ROWS, Codes, Column, Layout, Scratch, SegmentError, Valid, cache, ints, map, write::power};
@@ -322,6 +322,12 @@ impl Segment {
         cache::dict(self.id, column.index, || self.read_dict(column))
     }
 
+    /// How many cells of a `Bools` column are true.
+    #[must_use]
+    pub fn n_true(&self, column: &Column<'_>) -> usize {
+        if column.layout == Layout::Bools { self.n_dict(column).min(column.n_present) } else { 0 }
+    }
+
     /// How the numbers of a column are distributed over [`model::bucket_of`], as (bucket, unweighted count) ascending;
     /// `None` if the segment did not keep it (small or fresh segments don't).
     pub fn histogram(&self, column: &Column<'_>) -> Result<Option<Vec<(u32, u32)>>, SegmentError> {
@@ -518,6 +524,27 @@ impl Segment {
             }
         }
         self.row_time(row)
+    }
+
+    /// Cells of a column, one per row asked for: for many rows cheaper than one [`Self::cell`] after the other.
+    pub fn cells(&self, column: &Column<'_>, rows: &[usize]) -> Result<Vec<Value>, SegmentError> {
+        if column.layout != Layout::Dict || rows.len() < 2 || cache::known(self.id, column.index).is_some() {
+            return rows.iter().map(|row| self.cell(column, *row)).collect();
+        }
+        let mut codes = Vec::with_capacity(rows.len());
+        for (i, row) in rows.iter().enumerate() {
+            if let Some(code) = self.code(column, *row)? {
+                codes.push((code, i));
+            }
+        }
+        codes.sort_unstable();
+        let wanted: Vec<u32> = codes.iter().map(|c| c.0).collect();
+        let texts = read_many(self.dict_bytes(column)?.0, column.kind, &wanted)?;
+        let mut out = vec![Value::Null; rows.len()];
+        for ((_, i), text) in codes.into_iter().zip(texts) {
+            out[i] = Value::Str(text);
+        }
+        Ok(out)
     }
 
     /// Time and sample rate of one row.

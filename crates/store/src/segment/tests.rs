@@ -99,6 +99,10 @@ fn check_blocks(s: &Segment, rows: &[Row]) {
             };
             match c.layout {
                 Layout::Dict | Layout::Bools => {
+                    if c.layout == Layout::Bools {
+                        let n_true = rows.iter().filter(|r| r.2.get(c.name) == Some(&Value::Bool(true))).count();
+                        assert_eq!(s.n_true(&c), n_true, "{}", c.name);
+                    }
                     let dict = (c.layout == Layout::Dict).then(|| s.dict(&c).unwrap());
                     let codes = s.read_codes(&c, block, &mut scratch).unwrap();
                     let mut text = String::new();

@@ -201,7 +201,10 @@ impl SegmentWriter {
             kind,
             layout,
             n_present,
-            n_dict: dict.n as u32,
+            n_dict: match cells {
+                Cells::Bools(bools) => bools.iter().filter(|b| **b).count() as u32,
+                _ => dict.n as u32,
+            },
             blocks_offset,
             dict_offset: dict.offset,
             dict_bytes: dict.bytes,
