@@ -50,6 +50,6 @@ pub use error::StoreError;
 pub use segment::{Segment, SegmentError};
 pub use store::Store;
 pub use types::{
-    ColumnInfo, DatasetInfo, DatasetUpdate, Document, RecoveryFinding, RecoveryReport, Retention, Scope, Snapshot, StoreOptions, StoreStats,
-    Write,
+    ColumnInfo, DatasetInfo, DatasetUpdate, Document, RecoveryFinding, RecoveryReport, Retention, Scope, Snapshot, StoreOptions,
+    StoreStats, Write,
 };

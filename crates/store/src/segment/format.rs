@@ -271,7 +271,9 @@ impl Trailer {
         match read() {
             None => Err(damaged("checksum of the trailer")),
             Some((VERSION, t)) => Ok(t),
-            Some((v, _)) => Err(SegmentError::Damaged { what: format!("version {v}; this wideye reads version {VERSION}, use a newer one") }),
+            Some((v, _)) => {
+                Err(SegmentError::Damaged { what: format!("version {v}; this wideye reads version {VERSION}, use a newer one") })
+            }
         }
     }
 }

@@ -97,8 +97,7 @@ fn merge_column(
                 return Err(SegmentError::TooLarge { what: "text of one column" });
             }
             let mut union = Union::default();
-            let renamed: Vec<Vec<u32>> =
-                dicts.iter().map(|d| (0..d.len() as u32).map(|c| union.insert(d.raw(c))).collect()).collect();
+            let renamed: Vec<Vec<u32>> = dicts.iter().map(|d| (0..d.len() as u32).map(|c| union.insert(d.raw(c))).collect()).collect();
             let mut codes: Vec<u32> = Vec::new();
             let rows = gather(inputs, parts, scratch, |part, s| codes.extend(s.u32.iter().map(|c| renamed[part][*c as usize])))?;
             let (rows, codes) = ordered(inputs, rows, codes);
@@ -193,8 +192,7 @@ impl<'a> Union<'a> {
     fn insert(&mut self, text: &'a [u8]) -> u32 {
         let Union { table, entries, hashes } = self;
         let hash = hash64(text);
-        let entry =
-            table.entry(hash, |c| hashes[*c as usize] == hash && entries[*c as usize] == text, |c| hashes[*c as usize]);
+        let entry = table.entry(hash, |c| hashes[*c as usize] == hash && entries[*c as usize] == text, |c| hashes[*c as usize]);
         match entry {
             hashbrown::hash_table::Entry::Occupied(e) => *e.get(),
             hashbrown::hash_table::Entry::Vacant(e) => {

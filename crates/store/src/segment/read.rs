@@ -198,10 +198,7 @@ impl Segment {
     /// Bytes of all dictionaries once decoded, plus eight per stored number: what merging this segment may take.
     #[must_use]
     pub fn raw_bytes(&self) -> u64 {
-        (0..self.n_columns())
-            .filter_map(|i| self.column_meta(i))
-            .map(|(m, _)| m.dict_raw_bytes + 8 * u64::from(m.n_present))
-            .sum()
+        (0..self.n_columns()).filter_map(|i| self.column_meta(i)).map(|(m, _)| m.dict_raw_bytes + 8 * u64::from(m.n_present)).sum()
     }
 
     /// Bytes of a column on disk: its blocks, and its dictionary.
@@ -466,7 +463,13 @@ impl Segment {
 
     /// The present cells of a block as (row in block, …): rows into `rows`, values into the buffer of the layout
     /// (`u32` codes, `ints`, `floats`, `ids`) of `scratch`.
-    pub(super) fn read_stored(&self, column: &Column<'_>, block: usize, rows: &mut Vec<u32>, scratch: &mut Scratch) -> Result<(), SegmentError> {
+    pub(super) fn read_stored(
+        &self,
+        column: &Column<'_>,
+        block: usize,
+        rows: &mut Vec<u32>,
+        scratch: &mut Scratch,
+    ) -> Result<(), SegmentError> {
         let (meta, data) = self.block(self.column_blocks(column)?, block)?;
         let n = self.block_rows(block);
         rows.clear();

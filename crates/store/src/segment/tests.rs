@@ -39,12 +39,15 @@ fn rows(n: usize, seed: u64) -> Vec<Row> {
                 f.insert("rare_id".into(), Value::Str(format!("{:08x}{:08x}", next() as u32, next() as u32)));
                 f.insert("flag".into(), Value::Bool(true));
             }
-            f.insert("mixed".into(), match next() % 4 {
-                0 => Value::Int(500),
-                1 => Value::Str("500".into()),
-                2 => Value::Bool(next() % 2 == 0),
-                _ => Value::Float(0.5),
-            });
+            f.insert(
+                "mixed".into(),
+                match next() % 4 {
+                    0 => Value::Int(500),
+                    1 => Value::Str("500".into()),
+                    2 => Value::Bool(next() % 2 == 0),
+                    _ => Value::Float(0.5),
+                },
+            );
             let rate = if seed % 2 == 0 { 1.0 } else { [1.0, 4.0, 2.5][next() as usize % 3] };
             (1_700_000_000_000_000_000 + i as i64 * 1_000_000 + (next() % 3_000) as i64 * 1_000, rate, f)
         })
@@ -207,7 +210,11 @@ fn histograms_count_every_number() {
         let (values, valid) = s.read_floats(&c, 0, &mut scratch).unwrap();
         let mut want = BTreeMap::new();
         for (i, v) in values.iter().enumerate() {
-            if match valid { Valid::Bits(b) => b[i / 64] >> (i % 64) & 1 == 1, Valid::All => true, Valid::None => false } {
+            if match valid {
+                Valid::Bits(b) => b[i / 64] >> (i % 64) & 1 == 1,
+                Valid::All => true,
+                Valid::None => false,
+            } {
                 *want.entry(model::bucket_of(*v)).or_insert(0u32) += 1;
             }
         }

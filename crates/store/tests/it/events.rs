@@ -118,18 +118,8 @@ impl Kind {
 
 const WORDS: [&str; 14] =
     ["", "a", "checkout", "GET", "get", "größe", "ключ", "日本語", "🦀", "a b", "true", "null", "\u{0}", "checkout/v2"];
-const WIDE: [i64; 10] = [
-    i64::MIN,
-    i64::MAX,
-    (1 << 53) + 1,
-    (1 << 53) - 1,
-    1 << 53,
-    -(1 << 53) - 1,
-    i64::MAX - 1,
-    1 << 62,
-    1_700_000_000_000_000_001,
-    0,
-];
+const WIDE: [i64; 10] =
+    [i64::MIN, i64::MAX, (1 << 53) + 1, (1 << 53) - 1, 1 << 53, -(1 << 53) - 1, i64::MAX - 1, 1 << 62, 1_700_000_000_000_000_001, 0];
 const AWKWARD: [f64; 16] = [
     0.0,
     -0.0,
@@ -175,7 +165,14 @@ pub(crate) fn cell(rng: &mut Rng, kind: Kind) -> Value {
         Kind::Hex16 => Value::Str(format!("{:016x}{:016x}", rng.next(), rng.next())),
         Kind::Uuid => {
             let (a, b) = (rng.next(), rng.next());
-            Value::Str(format!("{:08x}-{:04x}-{:04x}-{:04x}-{:012x}", a >> 32, (a >> 16) & 0xffff, a & 0xffff, b >> 48, b & 0xffff_ffff_ffff))
+            Value::Str(format!(
+                "{:08x}-{:04x}-{:04x}-{:04x}-{:012x}",
+                a >> 32,
+                (a >> 16) & 0xffff,
+                a & 0xffff,
+                b >> 48,
+                b & 0xffff_ffff_ffff
+            ))
         }
     }
 }
