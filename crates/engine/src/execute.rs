@@ -17,7 +17,7 @@ use crate::scan::group::GroupPlan;
 use crate::scan::pass::{Buckets, Found, Grouping, Pass};
 use crate::scan::prepare::{FieldRange, Prepared, Source, Wanted, prepare};
 use crate::view::{Table, View};
-use crate::{Answer, Approximate, CalcOp, EngineError, Field, Meta};
+use crate::{Answer, CalcOp, EngineError, Field, Meta};
 use std::sync::Arc;
 
 /// Cells (groups times buckets) up to which one pass does both.
@@ -191,7 +191,7 @@ impl Question<'_> {
                 Arc::new(if fits(q.cell_bytes()) { q } else { q.without_buckets() })
             });
             let distinct = has(&[CalcOp::CountDistinct]).then(|| match self.prepared.distinct_keys[f] {
-                Some(k) if fits(self.prepared.keys[k].bound / 8 + 24) => DistinctPlan::Bits(self.prepared.keys[k].bound),
+                Some(k) if fits(self.prepared.keys[k].bound as usize / 8 + 24) => DistinctPlan::Bits(self.prepared.keys[k].bound as usize),
                 _ => DistinctPlan::Set,
             });
             FieldPlan {
@@ -234,9 +234,6 @@ impl Question<'_> {
         self.note_partial(&mut meta);
         let view = View::new(calcs, states, None, self.run.threads);
         for (calc, field) in self.plan.calculations.iter().zip(&self.fields.of_calc) {
-            if let Some(relative_error) = view.error(calc.op, *field) {
-                meta.approximate.push(Approximate { key: Arc::clone(&calc.key), relative_error });
-            }
             if let Some(scale) = view.scale(calc.op, *field) {
                 meta.heatmaps.push((Arc::clone(&calc.key), scale));
             }

@@ -89,7 +89,7 @@ pub(crate) fn id_text(kind: IdKind, bits: u128, out: &mut String) {
     write_id(kind, &raw, out);
 }
 
-const SHARD_BITS: u32 = 4;
+const SHARD_BITS: u32 = 5;
 const SHARDS: usize = 1 << SHARD_BITS;
 
 #[derive(Debug, Default)]
@@ -112,34 +112,90 @@ impl Shard {
     }
 }
 
+impl Shard {
+    /// The position of a value, new or known.
+    fn intern<'t>(&mut self, hash: u64, key: Key, text: impl FnOnce() -> &'t [u8]) -> u32 {
+        let Shard { table, tags, bits, ends, texts } = self;
+        if let Some(&at) = table.find(hash, |&i| bits[i as usize] == key.bits && tags[i as usize] == key.tag) {
+            return at;
+        }
+        let at = tags.len() as u32;
+        tags.push(key.tag);
+        bits.push(key.bits);
+        if key.tag == TEXT {
+            texts.extend_from_slice(text());
+        }
+        ends.push(texts.len() as u64);
+        table.insert_unique(hash, at, |&i| Key { tag: tags[i as usize], bits: bits[i as usize] }.hash());
+        at
+    }
+}
+
+/// Which shard a hash belongs to; its low and its highest bits are left to the tables.
+fn shard_of(hash: u64) -> usize {
+    (hash >> 32) as usize % SHARDS
+}
+
 /// Numbers for values. Numbers are dense but for a few per cent of holes.
 #[derive(Debug, Default)]
 pub(crate) struct Interner {
     shards: [Mutex<Shard>; SHARDS],
 }
 
+/// Buffers of [`Interner::intern_all`].
+#[derive(Debug, Default)]
+pub(crate) struct InternBuffers {
+    order: Vec<u32>,
+    hashes: Vec<u64>,
+}
+
 impl Interner {
     /// The number of a value, new or known. `text` is asked for new texts only.
     pub(crate) fn intern<'t>(&self, key: Key, text: impl FnOnce() -> &'t str) -> u32 {
         let hash = key.hash();
-        let which = (hash >> 32) as usize % SHARDS;
-        let mut shard = self.shards[which].lock();
-        let Shard { table, tags, bits, ends, texts } = &mut *shard;
-        let at = match table.find(hash, |&i| bits[i as usize] == key.bits && tags[i as usize] == key.tag) {
-            Some(&at) => at,
-            None => {
-                let at = tags.len() as u32;
-                tags.push(key.tag);
-                bits.push(key.bits);
-                if key.tag == TEXT {
-                    texts.extend_from_slice(text().as_bytes());
-                }
-                ends.push(texts.len() as u64);
-                table.insert_unique(hash, at, |&i| Key { tag: tags[i as usize], bits: bits[i as usize] }.hash());
-                at
+        let which = shard_of(hash);
+        self.shards[which].lock().intern(hash, key, || text().as_bytes()) << SHARD_BITS | which as u32
+    }
+
+    /// Calls `found` with position and number of many values; shard by shard, so that each lock is taken once and its
+    /// table stays in the CPU's cache.
+    pub(crate) fn intern_all<'t>(
+        &self,
+        n: usize,
+        key: impl Fn(usize) -> Key,
+        text: impl Fn(usize) -> &'t [u8],
+        buffers: &mut InternBuffers,
+        mut found: impl FnMut(usize, u32),
+    ) {
+        let InternBuffers { order, hashes } = buffers;
+        hashes.clear();
+        hashes.extend((0..n).map(|i| key(i).hash()));
+        let mut ends = [0u32; SHARDS + 1];
+        for hash in hashes.iter() {
+            ends[shard_of(*hash) + 1] += 1;
+        }
+        for i in 1..=SHARDS {
+            ends[i] += ends[i - 1];
+        }
+        let mut next = ends;
+        order.clear();
+        order.resize(n, 0);
+        for (i, hash) in hashes.iter().enumerate() {
+            let at = &mut next[shard_of(*hash)];
+            order[*at as usize] = i as u32;
+            *at += 1;
+        }
+        for (which, shard) in self.shards.iter().enumerate() {
+            let members = &order[ends[which] as usize..ends[which + 1] as usize];
+            if members.is_empty() {
+                continue;
             }
-        };
-        at << SHARD_BITS | which as u32
+            let mut shard = shard.lock();
+            for i in members {
+                let i = *i as usize;
+                found(i, shard.intern(hashes[i], key(i), || text(i)) << SHARD_BITS | which as u32);
+            }
+        }
     }
 
     /// The value of a number.
@@ -335,6 +391,9 @@ mod tests {
         }
         assert_eq!(interner.intern(Key::int(5), || unreachable!()), ids[2]);
         assert_ne!(Key::int(1), Key::bool(true));
+        let mut all = vec![0; cells.len()];
+        interner.intern_all(cells.len(), |i| cells[i].0, |_| unreachable!(), &mut InternBuffers::default(), |i, id| all[i] = id);
+        assert_eq!(all, ids);
     }
 
     #[test]

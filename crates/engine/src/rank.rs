@@ -11,17 +11,21 @@ use std::cmp::Ordering;
 pub(crate) trait Values {
     /// A calculation of a group.
     fn calc(&self, calc: usize, group: u32) -> Cell;
+    /// The same, if it is a number.
+    fn number(&self, calc: usize, group: u32) -> Option<f64> {
+        self.calc(calc, group).as_f64()
+    }
     /// A breakdown of a group.
     fn breakdown(&self, breakdown: usize, group: u32) -> Cell;
 }
 
 /// A number that sorts as the first order key wants it; what is missing comes last.
-fn rank(cell: &Cell, direction: Direction) -> u64 {
-    match (cell.as_f64(), direction) {
+fn rank(number: Option<f64>, direction: Direction) -> u64 {
+    match (number, direction) {
         (None, _) => u64::MAX,
-        // No finite float has only ones or only zeros here.
-        (Some(f), Direction::Ascending) => crate::calc::number::ordered(f),
-        (Some(f), Direction::Descending) => !crate::calc::number::ordered(f),
+        // No finite float has only ones or only zeros here. Adding zero makes both zeros one.
+        (Some(f), Direction::Ascending) => crate::calc::number::ordered(f + 0.0),
+        (Some(f), Direction::Descending) => !crate::calc::number::ordered(f + 0.0),
     }
 }
 
@@ -33,8 +37,7 @@ pub(crate) fn compare(a: &Cell, b: &Cell, direction: Direction) -> Ordering {
     }
 }
 
-fn passes(having: &HavingIf, cell: &Cell) -> bool {
-    let value = cell.as_f64();
+fn passes(having: &HavingIf, value: Option<f64>) -> bool {
     match having.op {
         FilterOp::Equal => value == Some(having.value),
         FilterOp::NotEqual => value != Some(having.value),
@@ -114,11 +117,11 @@ pub(crate) fn select(plan: &Plan, groups: impl Iterator<Item = u32>, values: &dy
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut cutoff = u64::MAX;
     for group in groups {
-        if !plan.havings.iter().all(|h| passes(h, &values.calc(h.calc, group))) {
+        if !plan.havings.iter().all(|h| passes(h, values.number(h.calc, group))) {
             continue;
         }
         let rank = match orders.first() {
-            Some(OrderBy { key: OrderKey::Calc(i), direction }) => rank(&values.calc(*i, group), *direction),
+            Some(OrderBy { key: OrderKey::Calc(i), direction }) => rank(values.number(*i, group), *direction),
             _ => 0,
         };
         if rank > cutoff {

@@ -10,14 +10,16 @@ use crate::scan::apply::FilterBuffers;
 use crate::scan::prepare::{Prepared, Source, Wanted, prepare};
 use crate::scan::select::Rows;
 use crate::{Answer, Cell, EngineError, Field, Meta, Progress, RawEvent};
-use hashbrown::HashMap;
 use model::query::Direction;
 use model::{TimeNs, Value};
-use parking_lot::Mutex;
 use std::cmp::Ordering as Order;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use store::SegmentError;
 use store::segment::{BLOCK_ROWS, Scratch};
+
+/// Columns that a thread reads at a time.
+const JOB_COLUMNS: usize = 8;
 
 /// A row that may be in the answer.
 #[derive(Clone, Debug)]
@@ -83,13 +85,7 @@ pub(crate) fn rows(source: Source<'_>, plan: &Plan, run: &Run, caches: &Caches) 
     if done == 0 && search.stop.load(Ordering::Relaxed) && search.prepared.rows_planned > 0 {
         return Err(EngineError::Deadline);
     }
-    let names = Mutex::new(HashMap::<String, Arc<str>>::new());
-    let part = candidates.len().div_ceil(threads * 4).max(8);
-    let chunks: Vec<&[Candidate]> = candidates.chunks(part).collect();
-    let mut events = Vec::with_capacity(candidates.len());
-    for part in parallel(if candidates.len() < 32 { 1 } else { threads }, chunks.len(), |i| search.events(chunks[i], &names)) {
-        events.extend(part?);
-    }
+    let events = search.events(&candidates, threads)?;
     let whole = !search.stop.load(Ordering::Relaxed);
     let coverage = if whole || search.prepared.rows_planned == 0 { 1.0 } else { done as f64 / search.prepared.rows_planned as f64 };
     let mut meta = Meta {
@@ -250,27 +246,43 @@ impl Search<'_> {
         })
     }
 
-    fn events(&self, candidates: &[Candidate], names: &Mutex<HashMap<String, Arc<str>>>) -> Result<Vec<RawEvent>, EngineError> {
-        let mut known: HashMap<String, Arc<str>> = names.lock().clone();
+    /// The rows with all their fields; column by column, which is much cheaper than row by row.
+    fn events(&self, candidates: &[Candidate], threads: usize) -> Result<Vec<RawEvent>, EngineError> {
+        let mut by_segment: Vec<(u32, Vec<usize>)> = Vec::new();
+        for (i, c) in candidates.iter().enumerate() {
+            match by_segment.iter_mut().find(|(s, _)| *s == c.segment) {
+                Some((_, members)) => members.push(i),
+                None => by_segment.push((c.segment, vec![i])),
+            }
+        }
         let mut events = Vec::with_capacity(candidates.len());
         for c in candidates {
             let ready = &self.prepared.segments[c.segment as usize];
-            let mut fields = Vec::new();
-            let (time, sample_rate) = ready.segment.row(c.row as usize, &mut |name, value| {
-                let name = match known.get(name) {
-                    Some(name) => Arc::clone(name),
-                    None => {
-                        let shared: Arc<str> = name.into();
-                        known.insert(name.to_owned(), Arc::clone(&shared));
-                        shared
-                    }
-                };
-                fields.push((name, value));
-            })?;
+            let (time, sample_rate) = ready.segment.row_time(c.row as usize)?;
             let dataset = self.source.datasets.get(ready.index).map(Arc::clone);
-            events.push(RawEvent { time, sample_rate, dataset, fields });
+            events.push(RawEvent { time, sample_rate, dataset, fields: Vec::new() });
         }
-        *names.lock() = known;
+        for (segment, members) in by_segment {
+            let segment = self.prepared.segments[segment as usize].segment;
+            let rows: Vec<usize> = members.iter().map(|i| candidates[*i].row as usize).collect();
+            let n = segment.n_columns();
+            let threads = if n * rows.len() < 20_000 { 1 } else { threads };
+            let columns = |job: usize| (job * JOB_COLUMNS..((job + 1) * JOB_COLUMNS).min(n)).filter_map(|i| segment.column_at(i));
+            let jobs = parallel(threads, n.div_ceil(JOB_COLUMNS), |job| {
+                columns(job).map(|column| Ok((column.name, segment.cells(&column, &rows)?))).collect::<Result<Vec<_>, SegmentError>>()
+            });
+            for job in jobs {
+                for (name, cells) in job? {
+                    let mut shared: Option<Arc<str>> = None;
+                    for (i, value) in members.iter().zip(cells) {
+                        if value != Value::Null {
+                            let name = shared.get_or_insert_with(|| name.into());
+                            events[*i].fields.push((Arc::clone(name), value));
+                        }
+                    }
+                }
+            }
+        }
         Ok(events)
     }
 }

@@ -38,8 +38,15 @@ pub fn values(segments: &[Arc<Segment>], column: &str, prefix: &str, limit: usiz
             }
         }
     }
-    let mut all: Vec<(Value, u64)> = texts.into_iter().map(|(t, n)| (Value::Str(t), n)).collect();
-    all.extend(numbers.into_iter().map(|(id, n)| (value(interner.value(id)), n)));
+    let mut all: Vec<(Value, u64)> = Vec::new();
+    for (id, n) in numbers {
+        match value(interner.value(id)) {
+            // An id may be in the dictionary of another segment.
+            Value::Str(text) => *texts.entry(text).or_default() += n,
+            value => all.push((value, n)),
+        }
+    }
+    all.extend(texts.into_iter().map(|(t, n)| (Value::Str(t), n)));
     all.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| Cell::from(a.clone()).compare(&Cell::from(b.clone()))));
     all.truncate(limit);
     Ok(all)

@@ -11,7 +11,7 @@ use crate::rank::{Values, select};
 use crate::scan::group::Groups;
 use crate::scan::keys::KeyColumn;
 use crate::scan::pass::Buckets;
-use crate::{Answer, Calc, CalcOp, Cell, HeatmapScale, Meta};
+use crate::{Answer, Approximate, Calc, CalcOp, Cell, HeatmapScale, Meta};
 use model::TimeNs;
 use std::sync::Arc;
 
@@ -29,7 +29,8 @@ pub(crate) struct View {
 }
 
 impl View {
-    pub(crate) fn new(calcs: &CalcPlan, states: States, buckets: Option<Buckets>, threads: usize) -> View {
+    pub(crate) fn new(calcs: &CalcPlan, mut states: States, buckets: Option<Buckets>, threads: usize) -> View {
+        states.settle();
         let solved = states.fields.iter().map(|f| f.quantiles.as_ref().map(|q| q.solve(threads))).collect();
         let unused = states.fields.iter().map(|f| f.heat.as_ref().map_or(0, |h| h.unused())).collect();
         let mut concurrency = Vec::new();
@@ -136,6 +137,15 @@ impl Values for GroupValues<'_> {
         self.table.view.value(&self.plan.calculations[calc], self.table.of_calc[calc], group as usize)
     }
 
+    fn number(&self, calc: usize, group: u32) -> Option<f64> {
+        let c = &self.plan.calculations[calc];
+        match (c.op, self.table.of_calc[calc]) {
+            (CalcOp::Count, None) => Some(self.table.view.states.count.get(group as usize)),
+            (CalcOp::Quantile(share), Some(f)) => self.table.view.solved[f].as_ref().and_then(|s| s.get(group as usize, share)),
+            _ => self.calc(calc, group).as_f64(),
+        }
+    }
+
     fn breakdown(&self, breakdown: usize, group: u32) -> Cell {
         let ids = self.table.groups.ids(group as usize, self.table.keys.len());
         self.table.keys[breakdown].value(ids[breakdown])
@@ -233,6 +243,7 @@ impl<'q> Table<'q> {
             meta: self.meta.clone(),
             ..Answer::default()
         };
+        self.note_errors(plan, &self.view, &mut answer.meta);
         for (i, g) in selected.iter().enumerate() {
             let calcs = plan.calculations.iter().enumerate().map(|(c, calc)| match (calc.op.is_rate(), series) {
                 (true, Some(series)) => mean_rate(self.rates(series, plan, c, position(i))),
@@ -246,6 +257,7 @@ impl<'q> Table<'q> {
         {
             let positions: Vec<usize> = (0..selected.len()).map(position).collect();
             answer.series = self.points(series, plan, &positions, &labels);
+            self.note_errors(plan, series, &mut answer.meta);
         }
         if self.totals {
             self.add_totals(plan, selected, series, &mut answer);
@@ -303,11 +315,14 @@ impl<'q> Table<'q> {
             no_labels.iter().cloned().chain(calcs).collect()
         };
         let all = vec![0; self.groups.len()];
-        answer.totals = Some(row(&self.view.rolled(&all, 1, None, CellMap::To(&all)), total_series.as_ref()));
+        let total = self.view.rolled(&all, 1, None, CellMap::To(&all));
+        answer.totals = Some(row(&total, total_series.as_ref()));
+        self.note_errors(plan, &total, &mut answer.meta);
         if plan.series
             && let Some(s) = &total_series
         {
             answer.total_series = self.points(s, plan, &[0], &[no_labels.clone()]);
+            self.note_errors(plan, s, &mut answer.meta);
         }
         let mut rest = all;
         for g in selected {
@@ -316,6 +331,17 @@ impl<'q> Table<'q> {
         if (0..self.groups.len()).any(|g| rest[g] == 0 && self.view.occurs(g)) {
             let rest = self.view.rolled(&rest, 1, None, CellMap::To(&rest));
             answer.other = Some(row(&rest, None));
+        }
+    }
+
+    /// Says which calculations are not exact in a view.
+    fn note_errors(&self, plan: &Plan, view: &View, meta: &mut Meta) {
+        for (calc, field) in plan.calculations.iter().zip(self.of_calc) {
+            if let Some(relative_error) = view.error(calc.op, *field)
+                && meta.approximate.iter().all(|a| a.key != calc.key)
+            {
+                meta.approximate.push(Approximate { key: Arc::clone(&calc.key), relative_error });
+            }
         }
     }
 }

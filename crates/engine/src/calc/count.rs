@@ -39,6 +39,103 @@ impl CellMap<'_> {
     }
 }
 
+/// The cells of a run of rows, one per row.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Cells<'a> {
+    pub(crate) list: &'a [u32],
+    /// All are from here up to `low + width`.
+    pub(crate) low: u32,
+    /// 1: all are the same.
+    pub(crate) width: usize,
+}
+
+/// Cells up to this many are summed up in small arrays first.
+const LOCAL: usize = 256;
+/// Such arrays side by side, so that rows of the same cell do not wait for each other.
+const LANES: usize = 4;
+
+impl<'a> Cells<'a> {
+    /// Cells of which nothing is known.
+    pub(crate) fn any(list: &'a [u32]) -> Cells<'a> {
+        Cells { list, low: 0, width: usize::MAX }
+    }
+
+    /// The same bounds for other rows.
+    pub(crate) fn with<'b>(&self, list: &'b [u32]) -> Cells<'b> {
+        Cells { list, low: self.low, width: self.width }
+    }
+
+    /// The cell, if there is only one.
+    pub(crate) fn only(&self) -> Option<usize> {
+        (self.width == 1).then_some(self.low as usize)
+    }
+
+    /// Whether there are many more rows than cells.
+    fn is_dense(&self) -> bool {
+        self.width <= LOCAL && self.list.len() >= 8 * LOCAL
+    }
+
+    /// Adds up the rows of each cell.
+    pub(crate) fn count(&self, mut add: impl FnMut(usize, u32)) {
+        let mut lanes = [[0u32; LOCAL]; LANES];
+        let (fours, rest) = self.list.as_chunks::<LANES>();
+        for four in fours {
+            for (lane, c) in lanes.iter_mut().zip(four) {
+                lane[(c - self.low) as usize % LOCAL] += 1;
+            }
+        }
+        for c in rest {
+            lanes[0][(c - self.low) as usize % LOCAL] += 1;
+        }
+        for i in 0..self.width {
+            add(self.low as usize + i, lanes.iter().map(|l| l[i]).sum());
+        }
+    }
+
+    /// Adds up a number per row for each cell.
+    fn sum(&self, numbers: &[f64], mut add: impl FnMut(usize, f64)) {
+        let mut lanes = [[0f64; LOCAL]; LANES];
+        let (fours, rest) = self.list.as_chunks::<LANES>();
+        let (number_fours, number_rest) = numbers.as_chunks::<LANES>();
+        for (four, numbers) in fours.iter().zip(number_fours) {
+            for ((lane, c), v) in lanes.iter_mut().zip(four).zip(numbers) {
+                lane[(c - self.low) as usize % LOCAL] += v;
+            }
+        }
+        for (c, v) in rest.iter().zip(number_rest) {
+            lanes[0][(c - self.low) as usize % LOCAL] += v;
+        }
+        for i in 0..self.width {
+            add(self.low as usize + i, lanes.iter().map(|l| l[i]).sum());
+        }
+    }
+
+    /// Adds a number per row to the sum of its cell.
+    pub(crate) fn add_floats(&self, numbers: &[f64], sums: &mut [f64]) {
+        if let Some(cell) = self.only() {
+            sums[cell] += sum(numbers);
+        } else if self.is_dense() {
+            self.sum(numbers, |cell, v| sums[cell] += v);
+        } else {
+            for (c, v) in self.list.iter().zip(numbers) {
+                sums[*c as usize] += v;
+            }
+        }
+    }
+}
+
+/// The sum of many numbers, several at a time.
+fn sum(numbers: &[f64]) -> f64 {
+    let (chunks, rest) = numbers.as_chunks::<16>();
+    let mut lanes = [0.0; 16];
+    for chunk in chunks {
+        for (lane, v) in lanes.iter_mut().zip(chunk) {
+            *lane += v;
+        }
+    }
+    lanes.iter().sum::<f64>() + rest.iter().sum::<f64>()
+}
+
 /// Events per cell, or their weight.
 #[derive(Clone, Debug)]
 pub(crate) enum Counts {
@@ -60,32 +157,23 @@ impl Counts {
         }
     }
 
-    pub(crate) fn add(&mut self, cells: &[u32], weights: Option<&[f64]>) {
-        match (self, weights) {
-            (Counts::Whole(counts), _) => {
-                for c in cells {
+    pub(crate) fn add(&mut self, cells: Cells<'_>, weights: Option<&[f64]>) {
+        let n = cells.list.len();
+        match (self, weights, cells.only()) {
+            (Counts::Whole(counts), _, Some(cell)) => counts[cell] += n as u32,
+            (Counts::Whole(counts), _, None) if cells.is_dense() => cells.count(|cell, n| counts[cell] += n),
+            (Counts::Whole(counts), _, None) => {
+                for c in cells.list {
                     counts[*c as usize] += 1;
                 }
             }
-            (Counts::Weighted(sums), Some(weights)) => {
-                for (c, w) in cells.iter().zip(weights) {
-                    sums[*c as usize] += w;
-                }
-            }
-            (Counts::Weighted(sums), None) => {
-                for c in cells {
+            (Counts::Weighted(sums), Some(weights), _) => cells.add_floats(weights, sums),
+            (Counts::Weighted(sums), None, Some(cell)) => sums[cell] += n as f64,
+            (Counts::Weighted(sums), None, None) => {
+                for c in cells.list {
                     sums[*c as usize] += 1.0;
                 }
             }
-        }
-    }
-
-    /// Adds many events of one cell.
-    pub(crate) fn add_to(&mut self, cell: usize, n: usize, weights: Option<&[f64]>) {
-        match (self, weights) {
-            (Counts::Whole(counts), _) => counts[cell] += n as u32,
-            (Counts::Weighted(sums), Some(weights)) => sums[cell] += weights.iter().sum::<f64>(),
-            (Counts::Weighted(sums), None) => sums[cell] += n as f64,
         }
     }
 
@@ -123,5 +211,30 @@ pub(crate) fn grow<T: Clone + Default>(v: &mut Vec<T>, n: usize) {
         *v = vec![T::default(); n];
     } else if v.len() < n {
         v.resize(n, T::default());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_counted_alike_in_every_way() {
+        for (n, low, width) in [(10_000u32, 1000u32, 7u32), (5000, 0, 256), (3001, 5, 1), (100, 3, 50), (9999, 0, 5000)] {
+            let list: Vec<u32> = (0..n).map(|i| low + i.wrapping_mul(2_654_435_761) % width).collect();
+            let weights: Vec<f64> = (0..n).map(|i| f64::from(i % 5)).collect();
+            let bounded = Cells { list: &list, low, width: width as usize };
+            for weights in [None, Some(weights.as_slice())] {
+                let mut known = Counts::new(weights.is_some());
+                let mut unknown = Counts::new(weights.is_some());
+                for (counts, cells) in [(&mut known, bounded), (&mut unknown, Cells::any(&list))] {
+                    counts.resize((low + width) as usize);
+                    counts.add(cells, weights);
+                    counts.add(cells, weights);
+                }
+                assert!((0..(low + width) as usize).all(|c| known.get(c) == unknown.get(c)), "{n} {low} {width}");
+                assert!(known.get(low as usize) > 0.0);
+            }
+        }
     }
 }

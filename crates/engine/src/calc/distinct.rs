@@ -113,6 +113,13 @@ impl Distinct {
         }
     }
 
+    /// Makes counts ready; nothing is added after it.
+    pub(crate) fn settle(&mut self) {
+        if let Distinct::Set(set) = self {
+            set.settle();
+        }
+    }
+
     /// Whether some counts are estimates.
     pub(crate) fn is_sampled(&self) -> bool {
         matches!(self, Distinct::Set(set) if set.sampled)
@@ -134,16 +141,36 @@ impl Distinct {
     }
 }
 
-/// Pairs of cell and value. A cell of level `l` keeps one value in `2^l`, chosen by the value alone.
+/// Values are spread over this many lists by hash, so that each can be rid of repetitions inside a CPU's cache.
+const LISTS: usize = 256;
+/// Entries of a list before repetitions are looked for the first time.
+const FIRST_LOOK: usize = 512;
+
+/// Pairs of cell and value, with repetitions.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct CellSet {
-    /// Open addressing: 0 is free, else position + 1.
-    table: Vec<u32>,
+struct List {
     keys: Vec<u128>,
     cells: Vec<u32>,
+    /// The first so many are without repetition.
+    clean: usize,
+}
+
+/// Pairs of cell and value. A cell of level `l` keeps one value in `2^l`, chosen by the value alone.
+#[derive(Clone, Debug)]
+pub(crate) struct CellSet {
+    lists: Vec<List>,
+    /// Open addressing over one list: 0 is free, else position + 1.
+    table: Vec<u32>,
+    /// Distinct values per cell, once settled.
     counts: Vec<u32>,
     levels: Vec<u8>,
     sampled: bool,
+}
+
+impl Default for CellSet {
+    fn default() -> CellSet {
+        CellSet { lists: vec![List::default(); LISTS], table: Vec::new(), counts: Vec::new(), levels: Vec::new(), sampled: false }
+    }
 }
 
 fn hash(key: u128) -> u64 {
@@ -151,8 +178,47 @@ fn hash(key: u128) -> u64 {
 }
 
 fn chosen(hash: u64, level: u8) -> bool {
-    // The high bits: the low ones choose places in the table.
+    // The high bits: the low ones choose the list, the middle ones the place in the table.
     level == 0 || hash >> (64 - u32::from(level)) == 0
+}
+
+impl List {
+    /// Drops repetitions.
+    fn clean(&mut self, table: &mut Vec<u32>) {
+        let n = self.keys.len();
+        if self.clean == n {
+            return;
+        }
+        table.clear();
+        table.resize((n * 2).next_power_of_two(), 0);
+        let mask = table.len() - 1;
+        let mut kept = 0;
+        for i in 0..n {
+            let (key, cell) = (self.keys[i], self.cells[i]);
+            let mut at = ((hash(key) >> 8) ^ u64::from(cell).wrapping_mul(0x9e37_79b9_7f4a_7c15)) as usize & mask;
+            let new = loop {
+                match table[at] {
+                    0 => break true,
+                    j => {
+                        let j = j as usize - 1;
+                        if self.keys[j] == key && self.cells[j] == cell {
+                            break false;
+                        }
+                    }
+                }
+                at = (at + 1) & mask;
+            };
+            if new {
+                self.keys[kept] = key;
+                self.cells[kept] = cell;
+                kept += 1;
+                table[at] = kept as u32;
+            }
+        }
+        self.keys.truncate(kept);
+        self.cells.truncate(kept);
+        self.clean = kept;
+    }
 }
 
 impl CellSet {
@@ -161,46 +227,17 @@ impl CellSet {
         grow(&mut self.levels, n);
     }
 
-    fn place(&self, hash: u64, cell: u32) -> usize {
-        (hash ^ u64::from(cell).wrapping_mul(0x9e37_79b9_7f4a_7c15)) as usize & (self.table.len() - 1)
-    }
-
     #[inline]
     fn insert(&mut self, cell: u32, key: u128) {
         let hash = hash(key);
         if self.sampled && !chosen(hash, self.levels[cell as usize]) {
             return;
         }
-        if (self.keys.len() + 1) * 8 > self.table.len() * 5 {
-            self.rehash((self.table.len() * 2).max(64));
-        }
-        let mut at = self.place(hash, cell);
-        loop {
-            match self.table[at] {
-                0 => break,
-                i => {
-                    let i = i as usize - 1;
-                    if self.keys[i] == key && self.cells[i] == cell {
-                        return;
-                    }
-                }
-            }
-            at = (at + 1) & (self.table.len() - 1);
-        }
-        self.keys.push(key);
-        self.cells.push(cell);
-        self.counts[cell as usize] += 1;
-        self.table[at] = self.keys.len() as u32;
-    }
-
-    fn rehash(&mut self, size: usize) {
-        self.table = vec![0; size];
-        for i in 0..self.keys.len() {
-            let mut at = self.place(hash(self.keys[i]), self.cells[i]);
-            while self.table[at] != 0 {
-                at = (at + 1) & (size - 1);
-            }
-            self.table[at] = i as u32 + 1;
+        let list = &mut self.lists[hash as usize % LISTS];
+        list.keys.push(key);
+        list.cells.push(cell);
+        if list.keys.len() >= (list.clean * 2).max(FIRST_LOOK) {
+            list.clean(&mut self.table);
         }
     }
 
@@ -210,9 +247,22 @@ impl CellSet {
             map.each(other.levels.len(), |from, to| self.levels[to] = self.levels[to].max(other.levels[from]));
             self.thin();
         }
-        for (cell, key) in other.cells.iter().zip(&other.keys) {
-            if let Some(to) = map.get(*cell as usize) {
-                self.insert(to as u32, *key);
+        for list in &other.lists {
+            for (cell, key) in list.cells.iter().zip(&list.keys) {
+                if let Some(to) = map.get(*cell as usize) {
+                    self.insert(to as u32, *key);
+                }
+            }
+        }
+    }
+
+    /// Counts the values of each cell.
+    fn settle(&mut self) {
+        self.counts.fill(0);
+        for list in &mut self.lists {
+            list.clean(&mut self.table);
+            for c in &list.cells {
+                self.counts[*c as usize] += 1;
             }
         }
     }
@@ -222,7 +272,8 @@ impl CellSet {
     }
 
     fn sample(&mut self) -> bool {
-        let before = self.keys.len();
+        let before = self.memory();
+        self.settle();
         for (level, n) in self.levels.iter_mut().zip(&self.counts) {
             if *n >= SAMPLE {
                 *level += (n / (SAMPLE / 2)).ilog2() as u8;
@@ -230,31 +281,32 @@ impl CellSet {
         }
         self.sampled = true;
         self.thin();
-        self.keys.shrink_to_fit();
-        self.cells.shrink_to_fit();
-        self.keys.len() <= before / 4 * 3
+        self.memory() <= before / 4 * 3
     }
 
     /// Drops what the levels do not choose.
     fn thin(&mut self) {
-        let mut kept = 0;
-        self.counts.fill(0);
-        for i in 0..self.keys.len() {
-            let (key, cell) = (self.keys[i], self.cells[i]);
-            if chosen(hash(key), self.levels[cell as usize]) {
-                self.keys[kept] = key;
-                self.cells[kept] = cell;
-                self.counts[cell as usize] += 1;
-                kept += 1;
+        for list in &mut self.lists {
+            list.clean(&mut self.table);
+            let mut kept = 0;
+            for i in 0..list.keys.len() {
+                if chosen(hash(list.keys[i]), self.levels[list.cells[i] as usize]) {
+                    list.keys[kept] = list.keys[i];
+                    list.cells[kept] = list.cells[i];
+                    kept += 1;
+                }
             }
+            list.keys.truncate(kept);
+            list.cells.truncate(kept);
+            list.keys.shrink_to_fit();
+            list.cells.shrink_to_fit();
+            list.clean = kept;
         }
-        self.keys.truncate(kept);
-        self.cells.truncate(kept);
-        self.rehash((kept * 2).next_power_of_two().max(64));
     }
 
     fn memory(&self) -> usize {
-        self.table.capacity() * 4 + self.keys.capacity() * 16 + self.cells.capacity() * 4 + self.counts.capacity() * 5
+        let lists: usize = self.lists.iter().map(|l| l.keys.capacity() * 16 + l.cells.capacity() * 4).sum();
+        lists + self.table.capacity() * 4 + self.counts.capacity() * 5
     }
 }
 
@@ -280,9 +332,11 @@ mod tests {
             a.merge(other, CellMap::Same);
             let mut rolled = Distinct::new(plan);
             rolled.resize(1);
+            a.settle();
             assert!((0..3).all(|c| a.count(c) == 1000));
             assert_eq!(a.count(3), 0);
             rolled.merge(a, CellMap::To(&[0, 0, 0, u32::MAX]));
+            rolled.settle();
             assert_eq!(rolled.count(0), 1000);
         }
     }
@@ -303,12 +357,14 @@ mod tests {
         assert!(a.sample() && a.is_sampled() && a.memory() < before / 3);
         a.merge(make(300_000, 900_000), CellMap::Same);
         assert!(a.sample());
+        a.settle();
         let error = (a.count(0) as f64 - 900_000.0).abs() / 900_000.0;
         assert!(error < 4.0 * RELATIVE_ERROR, "{error}");
         assert_eq!(a.count(1), 1);
         for i in 0..900_000 {
             a.add_key(0, i);
         }
+        a.settle();
         let error = (a.count(0) as f64 - 900_000.0).abs() / 900_000.0;
         assert!(error < 4.0 * RELATIVE_ERROR, "{error}");
     }

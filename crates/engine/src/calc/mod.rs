@@ -174,6 +174,11 @@ impl States {
         }
     }
 
+    /// Makes values ready to be read; nothing is added after it.
+    pub(crate) fn settle(&mut self) {
+        self.fields.iter_mut().filter_map(|f| f.distinct.as_mut()).for_each(Distinct::settle);
+    }
+
     /// Gives up some accuracy for memory, within what is promised; answers whether that helped.
     pub(crate) fn compact(&mut self) -> bool {
         let before = self.memory();

@@ -2,7 +2,7 @@
 //!
 //! Owns: exact sums of integers, extremes across kinds of numbers. Never does: read blocks.
 
-use super::count::{CellMap, Counts, grow};
+use super::count::{CellMap, Cells, Counts, grow};
 use crate::Cell;
 use std::cmp::Ordering;
 
@@ -60,6 +60,11 @@ pub(crate) fn ordered(v: f64) -> u64 {
 /// The float with these ordered bits.
 pub(crate) fn unordered(bits: u64) -> f64 {
     f64::from_bits(if bits >> 63 == 1 { bits ^ 1 << 63 } else { !bits })
+}
+
+/// The largest of transformed values.
+fn extreme(values: &[f64], order: impl Fn(f64) -> u64) -> u64 {
+    values.iter().fold(0, |best, v| best.max(order(*v)))
 }
 
 impl Extreme {
@@ -152,27 +157,28 @@ impl Numbers {
         }
     }
 
-    pub(crate) fn add_ints(&mut self, cells: &[u32], values: &[i64], weights: Option<&[f64]>) {
+    pub(crate) fn add_ints(&mut self, cells: Cells<'_>, values: &[i64], weights: Option<&[f64]>) {
         self.n.add(cells, weights);
         if self.plan.sum {
             match (&mut self.sum, weights) {
+                (Sums::Int(sums), _) if cells.only().is_some() => sums[cells.low as usize] += values.iter().sum::<i64>(),
                 (Sums::Int(sums), _) => {
-                    for (c, v) in cells.iter().zip(values) {
+                    for (c, v) in cells.list.iter().zip(values) {
                         sums[*c as usize] += v;
                     }
                 }
                 (Sums::Wide(sums), _) => {
-                    for (c, v) in cells.iter().zip(values) {
+                    for (c, v) in cells.list.iter().zip(values) {
                         sums[*c as usize] += i128::from(*v);
                     }
                 }
                 (Sums::Float(sums), None) => {
-                    for (c, v) in cells.iter().zip(values) {
+                    for (c, v) in cells.list.iter().zip(values) {
                         sums[*c as usize] += *v as f64;
                     }
                 }
                 (Sums::Float(sums), Some(weights)) => {
-                    for ((c, v), w) in cells.iter().zip(values).zip(weights) {
+                    for ((c, v), w) in cells.list.iter().zip(values).zip(weights) {
                         sums[*c as usize] += *v as f64 * w;
                     }
                 }
@@ -180,29 +186,25 @@ impl Numbers {
         }
         if self.plan.min {
             self.min.resize(self.cells, true);
-            for (c, v) in cells.iter().zip(values) {
+            for (c, v) in cells.list.iter().zip(values) {
                 self.min.int(*c as usize, !v);
             }
         }
         if self.plan.max {
             self.max.resize(self.cells, true);
-            for (c, v) in cells.iter().zip(values) {
+            for (c, v) in cells.list.iter().zip(values) {
                 self.max.int(*c as usize, *v);
             }
         }
     }
 
-    pub(crate) fn add_floats(&mut self, cells: &[u32], values: &[f64], weights: Option<&[f64]>) {
+    pub(crate) fn add_floats(&mut self, cells: Cells<'_>, values: &[f64], weights: Option<&[f64]>) {
         self.n.add(cells, weights);
         if self.plan.sum {
             match (&mut self.sum, weights) {
-                (Sums::Float(sums), None) => {
-                    for (c, v) in cells.iter().zip(values) {
-                        sums[*c as usize] += v;
-                    }
-                }
+                (Sums::Float(sums), None) => cells.add_floats(values, sums),
                 (Sums::Float(sums), Some(weights)) => {
-                    for ((c, v), w) in cells.iter().zip(values).zip(weights) {
+                    for ((c, v), w) in cells.list.iter().zip(values).zip(weights) {
                         sums[*c as usize] += v * w;
                     }
                 }
@@ -212,15 +214,27 @@ impl Numbers {
         if self.plan.min {
             self.min.resize(self.cells, false);
             let best = &mut self.min.floats;
-            for (c, v) in cells.iter().zip(values) {
+            if let Some(cell) = cells.only() {
+                best[cell] = best[cell].max(extreme(values, |v| !ordered(v)));
+                return self.add_max(cells, values);
+            }
+            for (c, v) in cells.list.iter().zip(values) {
                 let b = &mut best[*c as usize];
                 *b = (*b).max(!ordered(*v));
             }
         }
+        self.add_max(cells, values);
+    }
+
+    fn add_max(&mut self, cells: Cells<'_>, values: &[f64]) {
         if self.plan.max {
             self.max.resize(self.cells, false);
             let best = &mut self.max.floats;
-            for (c, v) in cells.iter().zip(values) {
+            if let Some(cell) = cells.only() {
+                best[cell] = best[cell].max(extreme(values, ordered));
+                return;
+            }
+            for (c, v) in cells.list.iter().zip(values) {
                 let b = &mut best[*c as usize];
                 *b = (*b).max(ordered(*v));
             }
@@ -312,12 +326,12 @@ mod tests {
     fn sums_of_integers_are_exact() {
         let mut n = Numbers::new(plan(true), false);
         n.resize(3);
-        n.add_ints(&[0, 0, 1], &[i64::MAX, 1, i64::MIN], None);
-        n.add_ints(&[0], &[-1], None);
+        n.add_ints(Cells::any(&[0, 0, 1]), &[i64::MAX, 1, i64::MIN], None);
+        n.add_ints(Cells::any(&[0]), &[-1], None);
         assert_eq!((n.sum(0), n.min(0), n.max(0)), (Cell::Int(i64::MAX), Cell::Int(-1), Cell::Int(i64::MAX)));
         assert_eq!((n.sum(1), n.min(1), n.max(1)), (Cell::Int(i64::MIN), Cell::Int(i64::MIN), Cell::Int(i64::MIN)));
         assert_eq!((n.sum(2), n.avg(2), n.min(2), n.max(2)), (Cell::Null, Cell::Null, Cell::Null, Cell::Null));
-        n.add_ints(&[2, 2], &[i64::MAX, i64::MAX], None);
+        n.add_ints(Cells::any(&[2, 2]), &[i64::MAX, i64::MAX], None);
         assert_eq!(n.sum(2), Cell::Float(1.844_674_407_370_955_2e19));
     }
 
@@ -326,8 +340,8 @@ mod tests {
         let mut n = Numbers::new(plan(false), true);
         n.resize(1);
         let big = (1i64 << 53) + 1;
-        n.add_ints(&[0], &[big], Some(&[2.0]));
-        n.add_floats(&[0, 0], &[9_007_199_254_740_992.0, -0.5], Some(&[1.0, 4.0]));
+        n.add_ints(Cells { list: &[0], low: 0, width: 1 }, &[big], Some(&[2.0]));
+        n.add_floats(Cells { list: &[0, 0], low: 0, width: 1 }, &[9_007_199_254_740_992.0, -0.5], Some(&[1.0, 4.0]));
         assert_eq!((n.max(0), n.min(0)), (Cell::Int(big), Cell::Float(-0.5)));
         let mut rolled = Numbers::new(plan(false), true);
         rolled.resize(1);

@@ -135,16 +135,66 @@ struct Weighted {
     cell: u32,
 }
 
+/// Entries of a piece of a [`List`], at least and at most.
+const PIECE: (usize, usize) = (64, 8192);
+
+/// A list that grows without moving what it holds.
+#[derive(Clone, Debug)]
+struct List<T> {
+    full: Vec<Vec<T>>,
+    open: Vec<T>,
+}
+
+impl<T: Copy> List<T> {
+    const EMPTY: List<T> = List { full: Vec::new(), open: Vec::new() };
+
+    #[inline(always)]
+    fn push(&mut self, t: T) {
+        if self.open.len() == self.open.capacity() {
+            self.next_piece();
+        }
+        self.open.push(t);
+    }
+
+    #[inline(never)]
+    fn next_piece(&mut self) {
+        let n = (self.open.capacity() * 2).clamp(PIECE.0, PIECE.1);
+        let full = std::mem::replace(&mut self.open, Vec::with_capacity(n));
+        if !full.is_empty() {
+            self.full.push(full);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &T> {
+        self.full.iter().flatten().chain(&self.open)
+    }
+
+    fn len(&self) -> usize {
+        self.full.iter().map(Vec::len).sum::<usize>() + self.open.len()
+    }
+
+    fn memory(&self) -> usize {
+        (self.full.iter().map(Vec::capacity).sum::<usize>() + self.open.capacity()) * size_of::<T>()
+    }
+
+    fn append(&mut self, other: &mut List<T>) {
+        self.full.append(&mut other.full);
+        if !other.open.is_empty() {
+            self.full.push(std::mem::take(&mut other.open));
+        }
+    }
+}
+
 /// Numbers kept as they are, in lists by cell.
 #[derive(Clone, Debug)]
 enum Kept {
-    Plain(Vec<Vec<Plain>>),
-    Weighted(Vec<Vec<Weighted>>),
+    Plain(Vec<List<Plain>>),
+    Weighted(Vec<List<Weighted>>),
 }
 
 impl Kept {
     fn new(weighted: bool) -> Kept {
-        if weighted { Kept::Weighted(vec![Vec::new(); LISTS]) } else { Kept::Plain(vec![Vec::new(); LISTS]) }
+        if weighted { Kept::Weighted(vec![List::EMPTY; LISTS]) } else { Kept::Plain(vec![List::EMPTY; LISTS]) }
     }
 
     #[inline(always)]
@@ -155,12 +205,12 @@ impl Kept {
         }
     }
 
-    fn list(&self, i: usize) -> impl Iterator<Item = (u32, f64, f64)> + '_ {
-        let (plain, weighted): (&[Plain], &[Weighted]) = match self {
-            Kept::Plain(lists) => (&lists[i], &[]),
-            Kept::Weighted(lists) => (&[], &lists[i]),
-        };
-        plain.iter().map(|p| (p.cell, p.value, 1.0)).chain(weighted.iter().map(|w| (w.cell, w.value, w.weight)))
+    /// Calls `f` with cell, number and weight of the entries of a list.
+    fn each(&self, i: usize, mut f: impl FnMut(u32, f64, f64)) {
+        match self {
+            Kept::Plain(lists) => lists[i].iter().for_each(|p| f(p.cell, p.value, 1.0)),
+            Kept::Weighted(lists) => lists[i].iter().for_each(|w| f(w.cell, w.value, w.weight)),
+        }
     }
 
     fn len(&self, i: usize) -> usize {
@@ -172,8 +222,8 @@ impl Kept {
 
     fn memory(&self) -> usize {
         match self {
-            Kept::Plain(lists) => lists.iter().map(|l| l.capacity() * size_of::<Plain>()).sum(),
-            Kept::Weighted(lists) => lists.iter().map(|l| l.capacity() * size_of::<Weighted>()).sum(),
+            Kept::Plain(lists) => lists.iter().map(List::memory).sum(),
+            Kept::Weighted(lists) => lists.iter().map(List::memory).sum(),
         }
     }
 }
@@ -293,8 +343,8 @@ impl Quantiles {
     pub(crate) fn merge(&mut self, mut other: Quantiles, map: CellMap<'_>) {
         if matches!(map, CellMap::Same) {
             match (&mut self.kept, &mut other.kept) {
-                (Kept::Plain(a), Kept::Plain(b)) => a.iter_mut().zip(b).for_each(|(a, b)| take(a, b)),
-                (Kept::Weighted(a), Kept::Weighted(b)) => a.iter_mut().zip(b).for_each(|(a, b)| take(a, b)),
+                (Kept::Plain(a), Kept::Plain(b)) => a.iter_mut().zip(b).for_each(|(a, b)| a.append(b)),
+                (Kept::Weighted(a), Kept::Weighted(b)) => a.iter_mut().zip(b).for_each(|(a, b)| a.append(b)),
                 _ => {}
             }
         }
@@ -322,19 +372,21 @@ impl Quantiles {
             self.weigh();
         }
         for i in 0..LISTS {
-            for (cell, value, weight) in other.kept.list(i) {
+            other.kept.each(i, |cell, value, weight| {
                 if let Some(to) = map.get(cell as usize) {
                     self.kept.push(to as u32, value, weight);
                 }
-            }
+            });
         }
     }
 
     /// Gives the kept numbers weights.
     fn weigh(&mut self) {
-        if let Kept::Plain(lists) = &mut self.kept {
-            let weigh = |p: Plain| Weighted { value: p.value, weight: 1.0, cell: p.cell };
-            self.kept = Kept::Weighted(lists.iter_mut().map(|l| std::mem::take(l).into_iter().map(weigh).collect()).collect());
+        if matches!(self.kept, Kept::Plain(_)) {
+            let plain = std::mem::replace(&mut self.kept, Kept::new(true));
+            for i in 0..LISTS {
+                plain.each(i, |cell, value, weight| self.kept.push(cell, value, weight));
+            }
         }
     }
 
@@ -345,9 +397,11 @@ impl Quantiles {
         let plan = &self.plan;
         let Kept::Weighted(lists) = &mut self.kept else { return };
         for list in lists {
-            list.sort_unstable_by_key(|w| (w.cell, ordered(w.value)));
+            let mut all: Vec<Weighted> = list.iter().copied().collect();
+            *list = List::EMPTY;
+            all.sort_unstable_by_key(|w| (w.cell, ordered(w.value)));
             let mut out: Vec<Weighted> = Vec::new();
-            for group in list.chunk_by(|a, b| a.cell == b.cell) {
+            for group in all.chunk_by(|a, b| a.cell == b.cell) {
                 if group.len() < usize::from(EXACT) {
                     out.extend_from_slice(group);
                     continue;
@@ -361,7 +415,7 @@ impl Quantiles {
                 }
             }
             out.shrink_to_fit();
-            *list = out;
+            list.full.push(out);
         }
     }
 
@@ -391,9 +445,7 @@ impl Quantiles {
         let mut out = vec![f64::NAN; n_cells * n_shares];
         // Sort the kept numbers by cell: count, then place.
         let mut ends = vec![0u32; n_cells + 1];
-        for (cell, _, _) in self.kept.list(list) {
-            ends[cell as usize / LISTS + 1] += 1;
-        }
+        self.kept.each(list, |cell, _, _| ends[cell as usize / LISTS + 1] += 1);
         for i in 1..ends.len() {
             ends[i] += ends[i - 1];
         }
@@ -401,15 +453,15 @@ impl Quantiles {
         let weighted = matches!(self.kept, Kept::Weighted(_));
         let mut values = vec![0u64; self.kept.len(list)];
         let mut weights = vec![0.0; if weighted { values.len() } else { 0 }];
-        for (cell, value, weight) in self.kept.list(list) {
+        self.kept.each(list, |cell, value, weight| {
             let at = &mut next[cell as usize / LISTS];
             values[*at as usize] = ordered(value);
             if weighted {
                 weights[*at as usize] = weight;
             }
             *at += 1;
-        }
-        let (mut points, mut counters) = (Vec::new(), Vec::new());
+        });
+        let (mut points, mut counters) = (Vec::new(), Counters::default());
         for i in 0..n_cells {
             let span = ends[i] as usize..ends[i + 1] as usize;
             let cell = i * LISTS + list;
@@ -430,7 +482,7 @@ impl Quantiles {
             } else {
                 let blur = self.blurred && span.len() >= usize::from(EXACT);
                 points.extend(kept.map(|(v, w)| (if blur { self.plan.blur(v) } else { v }, w)));
-                counters.clear();
+                counters.weights.clear();
             }
             points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             self.walk(&points, &counters, out);
@@ -439,22 +491,36 @@ impl Quantiles {
     }
 
     /// All numbers of a cell: those in buckets as counters, the others as points.
-    fn counters(&self, cell: usize, kept: impl Iterator<Item = (f64, f64)>, counters: &mut Vec<f64>, points: &mut Vec<(f64, f64)>) {
+    fn counters(&self, cell: usize, kept: impl Iterator<Item = (f64, f64)> + Clone, counters: &mut Counters, points: &mut Vec<(f64, f64)>) {
         let (plan, width) = (&self.plan, self.plan.width());
-        let (from, to) = (cell * width, (cell + 1) * width);
-        counters.clear();
-        match plan.weighted {
-            true => counters.extend_from_slice(&self.weighted[from..to]),
-            false => counters.extend(self.whole[from..to].iter().map(|n| f64::from(*n))),
+        let (from, zero) = (cell * width, (cell + 1) * width - 1);
+        let key = |value: f64| plan.linear.map_or_else(|| plan.key(value), |min| (value as i64 - min) as u32);
+        // Most buckets of a cell are empty: find the others.
+        let (mut first, mut last) = match plan.weighted {
+            true => filled(&self.weighted[from..zero], |w| *w != 0.0),
+            false => filled(&self.whole[from..zero], |n| *n != 0),
+        };
+        for key in kept.clone().map(|(v, _)| key(v) as usize).filter(|k| *k < width - 1) {
+            (first, last) = (first.min(key), last.max(key + 1));
         }
-        if let Some(zeros) = counters.pop()
-            && zeros > 0.0
-        {
+        let (first, last) = (first.min(last), last);
+        counters.first = first;
+        counters.weights.clear();
+        let zeros = match plan.weighted {
+            true => {
+                counters.weights.extend_from_slice(&self.weighted[from + first..from + last]);
+                self.weighted[zero]
+            }
+            false => {
+                counters.weights.extend(self.whole[from + first..from + last].iter().map(|n| f64::from(*n)));
+                f64::from(self.whole[zero])
+            }
+        };
+        if zeros > 0.0 {
             points.push((0.0, zeros));
         }
         for (value, weight) in kept {
-            let key = plan.linear.map_or_else(|| plan.key(value), |min| (value as i64 - min) as u32);
-            match counters.get_mut(key as usize) {
+            match counters.weights.get_mut((key(value) as usize).wrapping_sub(first)) {
                 Some(counter) => *counter += weight,
                 None => points.push((value, weight)),
             }
@@ -462,12 +528,13 @@ impl Quantiles {
     }
 
     /// The wanted numbers of sorted points and counters, by rank.
-    fn walk(&self, points: &[(f64, f64)], counters: &[f64], out: &mut [f64]) {
-        const STRIDE: usize = 32;
+    fn walk(&self, points: &[(f64, f64)], counters: &Counters, out: &mut [f64]) {
+        const STRIDE: usize = 16;
         // Points lie below the buckets or above them.
         let bottom = unordered(u64::from(self.plan.low) << SHIFT);
-        let n_below = if counters.is_empty() { points.len() } else { points.partition_point(|p| p.0 < bottom) };
-        let total = points.iter().map(|p| p.1).sum::<f64>() + counters.iter().sum::<f64>();
+        let Counters { first, weights } = counters;
+        let n_below = if weights.is_empty() { points.len() } else { points.partition_point(|p| p.0 < bottom) };
+        let total = points.iter().map(|p| p.1).sum::<f64>() + weights.iter().sum::<f64>();
         let (mut passed, mut at, mut key) = (0.0, 0, 0);
         let mut value = f64::NAN;
         for (o, share) in out.iter_mut().zip(&self.plan.shares) {
@@ -476,23 +543,23 @@ impl Quantiles {
                 (value, passed) = (points[at].0, passed + points[at].1);
                 at += 1;
             }
-            while key < counters.len() && (passed < wanted || value.is_nan()) {
+            while key < weights.len() && (passed < wanted || value.is_nan()) {
                 if key % STRIDE == 0
-                    && let Some(stride) = counters.get(key..key + STRIDE)
+                    && let Some(stride) = weights.get(key..key + STRIDE)
                 {
                     let sum: f64 = stride.iter().sum();
                     if passed + sum < wanted || sum == 0.0 {
                         passed += sum;
                         key += STRIDE;
                         if sum > 0.0 {
-                            value = self.plan.middle(key as u32 - 1);
+                            value = self.plan.middle((first + key - 1) as u32);
                         }
                         continue;
                     }
                 }
-                if counters[key] > 0.0 {
-                    value = self.plan.middle(key as u32);
-                    passed += counters[key];
+                if weights[key] > 0.0 {
+                    value = self.plan.middle((first + key) as u32);
+                    passed += weights[key];
                 }
                 key += 1;
             }
@@ -505,17 +572,26 @@ impl Quantiles {
     }
 }
 
+/// The buckets of one cell that hold something.
+#[derive(Debug, Default)]
+struct Counters {
+    /// The bucket of the first.
+    first: usize,
+    weights: Vec<f64>,
+}
+
+/// Start and end of the part of a slice that holds something.
+fn filled<T>(all: &[T], holds: impl Fn(&T) -> bool) -> (usize, usize) {
+    const PIECE: usize = 32;
+    let any = |piece: &[T]| piece.iter().fold(false, |any, t| any | holds(t));
+    let Some(first) = all.chunks(PIECE).position(any) else { return (usize::MAX, 0) };
+    let last = all.chunks(PIECE).rposition(any).unwrap_or(first);
+    (first * PIECE, ((last + 1) * PIECE).min(all.len()))
+}
+
 fn add_each<T>(a: &mut [T], b: &[T], add: impl Fn(&mut T, &T)) {
     for (a, b) in a.iter_mut().zip(b) {
         add(a, b);
-    }
-}
-
-fn take<T>(a: &mut Vec<T>, b: &mut Vec<T>) {
-    if a.is_empty() {
-        *a = std::mem::take(b);
-    } else {
-        a.append(b);
     }
 }
 

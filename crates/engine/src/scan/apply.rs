@@ -4,12 +4,12 @@
 
 use super::filter::{CodeTest, Filter, IdTest, Part, Ready, Test};
 use super::numbers::{FloatTest, IntTest};
-use super::select::{Bitmap, Rows, is_valid, keep_valid, keep_values};
+use super::select::{Bitmap, Rows, keep_valid, keep_values};
 use crate::EngineError;
 use crate::intern::id_text;
 use model::Value;
 use store::Segment;
-use store::segment::{BLOCK_ROWS, Codes, Layout, Scratch, Valid};
+use store::segment::{BLOCK_ROWS, Codes, Layout, Scratch};
 
 /// With at most this many rows left, cells are fetched one by one.
 const SINGLE_ROWS: usize = 96;
@@ -263,17 +263,4 @@ fn holds_at(part: &Part<'_>, segment: &Segment, row: usize) -> Result<bool, Engi
         (Test::Ids(IdTest::Text(test)), Value::Str(s)) => test.holds(s.as_bytes()),
         _ => false,
     })
-}
-
-/// Whether any of the rows has no cell.
-pub(crate) fn some_missing(valid: Valid<'_>, rows: Rows<'_>) -> bool {
-    match valid {
-        Valid::All => false,
-        Valid::None => rows.len() > 0,
-        Valid::Bits(_) => {
-            let mut missing = false;
-            rows.each(|_, row| missing |= !is_valid(valid, row));
-            missing
-        }
-    }
 }

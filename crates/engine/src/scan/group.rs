@@ -47,8 +47,8 @@ impl GroupPlan {
         if keys.is_empty() {
             return GroupPlan::One;
         }
-        let n_open = keys.iter().filter(|k| k.locals.is_none()).count();
-        let product = keys.iter().try_fold(1u64, |n, k| n.checked_mul(k.bound.max(1) as u64));
+        let n_open = keys.iter().filter(|k| k.is_open()).count();
+        let product = keys.iter().try_fold(1u64, |n, k| n.checked_mul(k.bound.max(1)));
         if let Some(n) = product.filter(|n| *n <= SLOTS_MAX)
             && n_open <= 1
         {
@@ -56,7 +56,7 @@ impl GroupPlan {
             let mut strides = vec![0; keys.len()];
             let mut stride = 1;
             let mut order: Vec<usize> = (0..keys.len()).collect();
-            order.sort_by_key(|i| keys[*i].locals.is_none());
+            order.sort_by_key(|i| keys[*i].is_open());
             for i in &order {
                 strides[*i] = stride;
                 stride *= keys[*i].bound.max(1) as u32;
@@ -65,8 +65,12 @@ impl GroupPlan {
             return GroupPlan::Slots { strides, order, n: n as usize, open: n_open == 1 };
         }
         let (mut tables, mut used) = (vec![Vec::new()], 0);
-        for (column, k) in keys.iter().enumerate() {
-            let bits = if k.locals.is_some() { u64::BITS - (k.bound as u64).leading_zeros() } else { 32 };
+        let bits = |k: &KeyColumn| if k.is_open() { 32 } else { u64::BITS - k.bound.leading_zeros() };
+        // Only the first table has room for a column of more than 32 bits; there is at most one.
+        let mut columns: Vec<usize> = (0..keys.len()).collect();
+        columns.sort_by_key(|i| std::cmp::Reverse(bits(&keys[*i])));
+        for column in columns {
+            let bits = bits(&keys[column]);
             if used + bits > 64 {
                 tables.push(Vec::new());
                 used = 32;
@@ -264,7 +268,7 @@ impl Groups {
     }
 
     /// The numbers of a group's columns.
-    pub(crate) fn ids(&self, group: usize, n_columns: usize) -> Vec<u32> {
+    pub(crate) fn ids(&self, group: usize, n_columns: usize) -> Vec<u64> {
         let mut ids = vec![0; n_columns];
         match (&*self.plan, &self.index) {
             (GroupPlan::One, _) => {}
@@ -274,7 +278,7 @@ impl Groups {
                     Index::Tables(tables) => tables[0].keys[group],
                 };
                 for i in order {
-                    ids[*i] = (rest / u64::from(strides[*i])) as u32;
+                    ids[*i] = rest / u64::from(strides[*i]);
                     rest %= u64::from(strides[*i]);
                 }
             }
@@ -284,7 +288,7 @@ impl Groups {
                     let key = table.keys[at];
                     for p in plan {
                         let mask = if p.bits == 64 { u64::MAX } else { (1 << p.bits) - 1 };
-                        ids[p.column] = (key >> p.shift & mask) as u32;
+                        ids[p.column] = key >> p.shift & mask;
                     }
                     if level > 0 {
                         at = key as u32 as usize;
@@ -306,18 +310,20 @@ impl Groups {
 
 #[cfg(test)]
 mod tests {
+    use super::super::keys::Numbering;
     use super::*;
 
-    fn key(bound: usize, closed: bool) -> KeyColumn {
-        KeyColumn { ids: Arc::default(), locals: closed.then(Vec::new), bound }
+    fn key(bound: u64, closed: bool) -> KeyColumn {
+        let numbering = if closed { Numbering::Integers(0) } else { Numbering::Interned };
+        KeyColumn { ids: Arc::default(), numbering, bound }
     }
 
     /// Numbers rows the slow way.
-    fn position(groups: &mut Groups, plan: &GroupPlan, ids: &[u32]) -> u32 {
+    fn position(groups: &mut Groups, plan: &GroupPlan, ids: &[u64]) -> u32 {
         match plan {
             GroupPlan::One => 0,
             GroupPlan::Slots { strides, .. } => {
-                let slot: u32 = ids.iter().zip(strides).map(|(a, b)| a * b).sum();
+                let slot: u32 = ids.iter().zip(strides).map(|(a, b)| *a as u32 * b).sum();
                 match groups.tables() {
                     None => {
                         groups.cover(slot as usize + 1);
@@ -330,7 +336,7 @@ mod tests {
                 let mut at = 0;
                 for (level, plan) in plans.iter().enumerate() {
                     let base = if level == 0 { 0 } else { u64::from(at) };
-                    let key = plan.iter().fold(base, |k, p| k + (u64::from(ids[p.column]) << p.shift));
+                    let key = plan.iter().fold(base, |k, p| k + (ids[p.column] << p.shift));
                     at = groups.tables().unwrap()[level].insert(key);
                 }
                 at
@@ -347,22 +353,24 @@ mod tests {
             vec![key(3, true), key(1000, false), key(4, true)],
             vec![key(300, true), key(300, true), key(300, true)],
             vec![key(1_000_000, false), key(1_000_000, false), key(9, true), key(1 << 31, false)],
+            vec![key(9, true), key(1 << 63, true), key(1 << 31, true), key(77, true)],
+            vec![key(u64::MAX, true)],
             (0..81).map(|i| key(if i % 3 == 0 { 1 << 20 } else { 6 }, i % 3 != 0)).collect(),
         ];
         for keys in cases {
             let plan = Arc::new(GroupPlan::new(&keys));
             for many in [[true, true], [false, false], [true, false]] {
-                let mut parts: Vec<(Groups, Vec<(u32, Vec<u32>)>)> = many
+                let mut parts: Vec<(Groups, Vec<(u32, Vec<u64>)>)> = many
                     .iter()
                     .enumerate()
                     .map(|(part, many)| {
                         let mut groups = Groups::new(Arc::clone(&plan), *many);
                         let met = (0..200u64)
                             .map(|i| {
-                                let ids: Vec<u32> = keys
+                                let ids: Vec<u64> = keys
                                     .iter()
                                     .enumerate()
-                                    .map(|(c, k)| (crate::intern::mix((i + part as u64 * 100) * 100 + c as u64) % k.bound as u64) as u32)
+                                    .map(|(c, k)| crate::intern::mix((i + part as u64 * 100) * 100 + c as u64) % k.bound)
                                     .collect();
                                 (position(&mut groups, &plan, &ids), ids)
                             })
@@ -373,7 +381,7 @@ mod tests {
                 let (other, other_met) = parts.pop().unwrap();
                 let (mut groups, met) = parts.pop().unwrap();
                 let map = groups.absorb(&other);
-                let check = |groups: &Groups, at: u32, ids: &[u32]| assert_eq!(groups.ids(at as usize, keys.len()), ids, "{plan:?}");
+                let check = |groups: &Groups, at: u32, ids: &[u64]| assert_eq!(groups.ids(at as usize, keys.len()), ids, "{plan:?}");
                 for (at, ids) in &met {
                     check(&groups, *at, ids);
                 }

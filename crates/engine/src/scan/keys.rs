@@ -2,11 +2,9 @@
 //!
 //! Owns: reading every layout of column as numbers (0 is "missing"). Never does: combine columns, hold groups.
 
-use super::apply::some_missing;
-use super::select::{Rows, is_valid};
+use super::select::{Rows, each_run, is_valid};
 use crate::EngineError;
-use crate::intern::{CodeMap, ColumnIds, Key, UNSET};
-use hashbrown::HashTable;
+use crate::intern::{CodeMap, ColumnIds, InternBuffers, Key, UNSET};
 use std::sync::Arc;
 use store::Segment;
 use store::segment::{BLOCK_ROWS, Codes, Column, Dict, Layout, Scratch, Valid};
@@ -14,23 +12,39 @@ use store::segment::{BLOCK_ROWS, Codes, Column, Dict, Layout, Scratch, Valid};
 /// With at most this many rows, cells are fetched one by one.
 pub(crate) const SINGLE_ROWS: usize = 96;
 
+/// What the numbers of a key column stand for. 0 is always "missing".
+#[derive(Debug)]
+pub(crate) enum Numbering {
+    /// Numbers of this question only: the values of the interner at these positions.
+    Local(Vec<u32>),
+    /// Those of the interner, plus 1.
+    Interned,
+    /// Integers, counted from this one.
+    Integers(i64),
+}
+
 /// A column to group by, for all segments of a question.
 #[derive(Debug)]
 pub(crate) struct KeyColumn {
     pub(crate) ids: Arc<ColumnIds>,
-    /// Numbers of this question are small: from them (less 1) to those of `ids`. `None`: they are those of `ids` plus 1.
-    pub(crate) locals: Option<Vec<u32>>,
-    /// Numbers are below this, or grow beyond it if there are no `locals`.
-    pub(crate) bound: usize,
+    pub(crate) numbering: Numbering,
+    /// Numbers are below this; if they are interned they may grow beyond it.
+    pub(crate) bound: u64,
 }
 
 impl KeyColumn {
+    /// Whether numbers may grow beyond the bound.
+    pub(crate) fn is_open(&self) -> bool {
+        matches!(self.numbering, Numbering::Interned)
+    }
+
     /// The value of a number.
-    pub(crate) fn value(&self, id: u32) -> crate::Cell {
-        match (id.checked_sub(1), &self.locals) {
-            (None, _) => crate::Cell::Null,
-            (Some(id), None) => self.ids.interner.value(id),
-            (Some(id), Some(locals)) => locals.get(id as usize).map_or(crate::Cell::Null, |id| self.ids.interner.value(*id)),
+    pub(crate) fn value(&self, id: u64) -> crate::Cell {
+        let Some(id) = id.checked_sub(1) else { return crate::Cell::Null };
+        match &self.numbering {
+            Numbering::Interned => self.ids.interner.value(id as u32),
+            Numbering::Local(locals) => locals.get(id as usize).map_or(crate::Cell::Null, |id| self.ids.interner.value(*id)),
+            Numbering::Integers(first) => crate::Cell::Int(first.wrapping_add(id as i64)),
         }
     }
 }
@@ -44,6 +58,8 @@ pub(crate) enum KeyPart<'s> {
     Map { column: Column<'s>, map: Arc<CodeMap>, dict: Arc<Dict> },
     /// Integers of a small span, by table.
     Small { column: Column<'s>, base: i64, ids: Box<[u32]> },
+    /// Integers, counted from this one.
+    Integers { column: Column<'s>, first: i64 },
     /// Numbers and ids of any kind, one by one.
     Raw { column: Column<'s> },
     /// The same for all rows.
@@ -52,56 +68,62 @@ pub(crate) enum KeyPart<'s> {
     Root { parents: Vec<Column<'s>>, root: u32, child: u32 },
 }
 
-/// Numbers that a thread has asked for already.
+/// Buffers of one thread for values that are numbered one by one.
 #[derive(Debug, Default)]
-pub(crate) struct Known {
-    table: HashTable<(Key, u32)>,
-}
-
-impl Known {
-    fn id(&mut self, key: Key, ids: &ColumnIds) -> u32 {
-        let hash = key.hash();
-        if let Some((_, id)) = self.table.find(hash, |(k, _)| *k == key) {
-            return *id;
-        }
-        let id = ids.interner.intern(key, || "") + 1;
-        self.table.insert_unique(hash, (key, id), |(k, _)| k.hash());
-        id
-    }
-
-    pub(crate) fn memory(&self) -> usize {
-        self.table.capacity() * (size_of::<(Key, u32)>() + 1)
-    }
+pub(crate) struct KeyBuffers {
+    keys: Vec<(u32, Key)>,
+    ids: Vec<u32>,
+    intern: InternBuffers,
 }
 
 /// The number of a code of a large dictionary.
 #[inline(always)]
-fn mapped(map: &CodeMap, dict: &Dict, ids: &ColumnIds, code: usize) -> u32 {
+fn mapped(map: &CodeMap, dict: &Dict, ids: &ColumnIds, code: usize) -> u64 {
     if code >= map.len() {
         return 0;
     }
     match map.get(code) {
-        UNSET => intern_code(map, dict, ids, code) + 1,
-        id => id + 1,
+        UNSET => u64::from(intern_code(map, dict, ids, code)) + 1,
+        id => u64::from(id) + 1,
+    }
+}
+
+/// The identity of a code's value.
+fn key_of_code(dict: &Dict, code: u32, is_id: bool) -> Key {
+    if is_id {
+        let mut scratch = String::new();
+        Key::text(dict.text(code, &mut scratch))
+    } else {
+        Key::text_hash(dict.hash(code))
     }
 }
 
 /// Numbers a code that no question has met before.
 #[inline(never)]
 pub(crate) fn intern_code(map: &CodeMap, dict: &Dict, ids: &ColumnIds, code: usize) -> u32 {
-    let id = match dict.text_bytes(code as u32) {
-        Some(bytes) => {
-            let text = || std::str::from_utf8(bytes).unwrap_or_default();
-            ids.interner.intern(Key::text_hash(dict.hash(code as u32)), text)
-        }
-        None => {
-            let mut scratch = String::new();
-            let key = Key::text(dict.text(code as u32, &mut scratch));
-            ids.interner.intern(key, || "")
-        }
-    };
+    let bytes = dict.text_bytes(code as u32);
+    let key = key_of_code(dict, code as u32, bytes.is_none());
+    let id = ids.interner.intern(key, || bytes.and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default());
     map.set(code, id);
     id
+}
+
+/// Numbers all codes of a dictionary that have no number yet.
+pub(crate) fn intern_dict(map: &CodeMap, dict: &Dict, ids: &ColumnIds) {
+    if map.is_complete() {
+        return;
+    }
+    let is_id = dict.text_bytes(0).is_none();
+    let mut buffers = InternBuffers::default();
+    // A part at a time: the positions of one part and its texts are still in the cache when they are stored.
+    const PART: usize = 1 << 16;
+    for from in (0..dict.len()).step_by(PART) {
+        let n = PART.min(dict.len() - from);
+        let key = |i: usize| key_of_code(dict, (from + i) as u32, is_id);
+        let text = |i: usize| dict.text_bytes((from + i) as u32).unwrap_or_default();
+        ids.interner.intern_all(n, key, text, &mut buffers, |i, id| map.set(from + i, id));
+    }
+    map.complete(dict.len());
 }
 
 /// Where a block is.
@@ -118,16 +140,16 @@ impl KeyPart<'_> {
         column_ids: &ColumnIds,
         at: BlockRef<'_>,
         rows: Rows<'_>,
-        known: &mut Known,
+        buffers: &mut KeyBuffers,
         scratch: &mut Scratch,
-        mut f: impl FnMut(usize, u32),
+        mut f: impl FnMut(usize, u64),
     ) -> Result<(), EngineError> {
         let BlockRef { segment, block } = at;
         let few = rows.len() <= SINGLE_ROWS;
         match self {
-            KeyPart::Const(id) => rows.each(|i, _| f(i, *id)),
+            KeyPart::Const(id) => rows.each(|i, _| f(i, u64::from(*id))),
             KeyPart::Codes { column, ids } => {
-                let id = |code: usize| ids.get(code).copied().unwrap_or(0);
+                let id = |code: usize| u64::from(ids.get(code).copied().unwrap_or(0));
                 if few {
                     return each_code(segment, column, block, rows, |i, code| f(i, id(code)));
                 }
@@ -154,32 +176,31 @@ impl KeyPart<'_> {
                 }
             }
             KeyPart::Small { column, base, ids } => {
-                let id = |v: i64| ids.get(v.wrapping_sub(*base) as usize).copied().unwrap_or(0);
+                let id = |v: i64| u64::from(ids.get(v.wrapping_sub(*base) as usize).copied().unwrap_or(0));
                 let (values, valid) = segment.read_ints(column, block, scratch)?;
-                match some_missing(valid, rows) {
-                    false => rows.each_value(values, |i, v| f(i, id(v))),
-                    true => rows.each(|i, row| {
-                        if is_valid(valid, row) {
-                            f(i, id(values[row]));
-                        }
-                    }),
-                }
+                each_valid(values, valid, rows, |i, v| f(i, id(v)));
+            }
+            KeyPart::Integers { column, first } => {
+                let (values, valid) = segment.read_ints(column, block, scratch)?;
+                each_valid(values, valid, rows, |i, v| f(i, (v.wrapping_sub(*first) as u64).wrapping_add(1)));
             }
             KeyPart::Raw { column } => {
-                let mut last = (Key::bool(false), 0);
-                each_key(column, at, rows, scratch, |i, key| {
-                    if last.1 == 0 || last.0 != key {
-                        last = (key, known.id(key, column_ids));
-                    }
-                    f(i, last.1);
-                })?;
+                let KeyBuffers { keys, ids, intern } = buffers;
+                keys.clear();
+                each_key(column, at, rows, scratch, |i, key| keys.push((i as u32, key)))?;
+                ids.clear();
+                ids.resize(keys.len(), 0);
+                column_ids.interner.intern_all(keys.len(), |i| keys[i].1, |_| &[], intern, |i, id| ids[i] = id);
+                for ((i, _), id) in keys.iter().zip(ids.iter()) {
+                    f(*i as usize, u64::from(*id) + 1);
+                }
             }
             KeyPart::Root { parents, root, child } => {
                 let mut has_parent = vec![false; rows.len()];
                 for parent in parents {
                     each_present(parent, at, rows, scratch, |i| has_parent[i] = true)?;
                 }
-                has_parent.iter().enumerate().for_each(|(i, has)| f(i, if *has { *child } else { *root }));
+                has_parent.iter().enumerate().for_each(|(i, has)| f(i, u64::from(if *has { *child } else { *root })));
             }
         }
         Ok(())
@@ -229,12 +250,33 @@ pub(crate) fn each_present(
         Layout::Floats => segment.read_floats(column, block, scratch)?.1,
         Layout::Ids => segment.read_ids(column, block, scratch)?.1,
     };
-    rows.each(|i, row| {
-        if is_valid(valid, row) {
-            f(i);
-        }
-    });
+    match (valid, rows) {
+        (Valid::Bits(bits), Rows::Range(low, high)) => each_run(bits, low, high, |from, to| (from..to).for_each(|row| f(row - low))),
+        _ => rows.each(|i, row| {
+            if is_valid(valid, row) {
+                f(i);
+            }
+        }),
+    }
     Ok(())
+}
+
+/// Calls `f` with position and value of every row that has one.
+fn each_valid<T: Copy>(values: &[T], valid: Valid<'_>, rows: Rows<'_>, mut f: impl FnMut(usize, T)) {
+    match (valid, rows) {
+        (Valid::All, _) => rows.each_value(values, f),
+        (Valid::None, _) => {}
+        (Valid::Bits(bits), Rows::Range(low, high)) => each_run(bits, low, high, |from, to| {
+            for (row, v) in (from..to).zip(&values[from..to]) {
+                f(row - low, *v);
+            }
+        }),
+        (Valid::Bits(_), Rows::List(_)) => rows.each(|i, row| {
+            if is_valid(valid, row) {
+                f(i, values[row]);
+            }
+        }),
+    }
 }
 
 /// Calls `f` with position and identity of every cell.
@@ -245,31 +287,20 @@ pub(crate) fn each_key(
     scratch: &mut Scratch,
     mut f: impl FnMut(usize, Key),
 ) -> Result<(), EngineError> {
-    fn each<T: Copy>(values: &[T], valid: Valid<'_>, rows: Rows<'_>, mut f: impl FnMut(usize, T)) {
-        match valid {
-            Valid::All => rows.each_value(values, f),
-            Valid::None => {}
-            Valid::Bits(_) => rows.each(|i, row| {
-                if is_valid(valid, row) {
-                    f(i, values[row]);
-                }
-            }),
-        }
-    }
     let BlockRef { segment, block } = at;
     match column.layout {
         Layout::Ints => {
             let (values, valid) = segment.read_ints(column, block, scratch)?;
-            each(values, valid, rows, |i, v| f(i, Key::int(v)));
+            each_valid(values, valid, rows, |i, v| f(i, Key::int(v)));
         }
         Layout::Floats => {
             let (values, valid) = segment.read_floats(column, block, scratch)?;
-            each(values, valid, rows, |i, v| f(i, Key::float(v)));
+            each_valid(values, valid, rows, |i, v| f(i, Key::float(v)));
         }
         Layout::Ids => {
             let kind = column.kind;
             let (values, valid) = segment.read_ids(column, block, scratch)?;
-            each(values, valid, rows, |i, v| f(i, Key::id(kind, v)));
+            each_valid(values, valid, rows, |i, v| f(i, Key::id(kind, v)));
         }
         Layout::Bools => {
             let mut bool = |i: usize, code: u32| {
@@ -288,9 +319,7 @@ pub(crate) fn each_key(
             let dict = segment.dict(column)?;
             let mut text = |i: usize, code: u32| {
                 if (code as usize) < dict.len() {
-                    let mut id = String::new();
-                    let key = if column.kind.id().is_some() { Key::text(dict.text(code, &mut id)) } else { Key::text_hash(dict.hash(code)) };
-                    f(i, key);
+                    f(i, key_of_code(&dict, code, column.kind.id().is_some()));
                 }
             };
             match segment.read_codes(column, block, scratch)? {

@@ -2,11 +2,12 @@
 //!
 //! Owns: reading numbers and values in the form that states take. Never does: keep results.
 
-use super::keys::{BlockRef, Known, SINGLE_ROWS, each_key, each_present};
+use super::keys::{BlockRef, KeyBuffers, SINGLE_ROWS, each_key, each_present};
 use super::pass::Pass;
 use super::prepare::Ready;
-use super::select::{Rows, is_valid};
+use super::select::{Rows, each_run, is_valid};
 use crate::calc::concurrency::Concurrency;
+use crate::calc::count::Cells;
 use crate::calc::distinct::Distinct;
 use crate::calc::{FieldPlan, FieldState};
 use crate::{EngineError, Field};
@@ -26,7 +27,7 @@ pub(crate) struct MeasureBuffers {
 }
 
 /// Selected rows of a block with their cells and weights.
-pub(crate) type Input<'a> = (Rows<'a>, &'a [u32], Option<&'a [f64]>);
+pub(crate) type Input<'a> = (Rows<'a>, Cells<'a>, Option<&'a [f64]>);
 
 impl MeasureBuffers {
     /// Feeds one field.
@@ -40,7 +41,7 @@ impl MeasureBuffers {
         ready: &Ready<'_>,
         at: BlockRef<'_>,
         (rows, cells, weights): Input<'_>,
-        known: &mut [Known],
+        buffers: &mut KeyBuffers,
         scratch: &mut Scratch,
     ) -> Result<(), EngineError> {
         if let Some(counts) = &mut state.present {
@@ -54,12 +55,12 @@ impl MeasureBuffers {
                     self.weights.clear();
                     let (out_cells, out_weights) = (&mut self.cells, &mut self.weights);
                     each_present(column, at, rows, scratch, |i| {
-                        out_cells.push(cells[i]);
+                        out_cells.push(cells.list[i]);
                         if let Some(w) = weights {
                             out_weights.push(w[i]);
                         }
                     })?;
-                    counts.add(&self.cells, weights.map(|_| self.weights.as_slice()));
+                    counts.add(cells.with(&self.cells), weights.map(|_| self.weights.as_slice()));
                 }
             } else {
                 counts.add(cells, weights);
@@ -72,15 +73,11 @@ impl MeasureBuffers {
                     self.ids.resize(rows.len(), 0);
                     let ids = &mut self.ids;
                     for part in &ready.keys[k] {
-                        part.each_id(&pass.prepared.keys[k].ids, at, rows, &mut known[k], scratch, |i, id| {
-                            if id != 0 {
-                                ids[i] = id;
-                            }
-                        })?;
+                        part.each_id(&pass.prepared.keys[k].ids, at, rows, buffers, scratch, |i, id| ids[i] |= id as u32)?;
                     }
-                    distinct.add_ids(cells, ids);
+                    distinct.add_ids(cells.list, ids);
                 }
-                None => add_keys(distinct, &ready.fields[f], at, rows, cells, scratch)?,
+                None => add_keys(distinct, &ready.fields[f], at, rows, cells.list, scratch)?,
             }
         }
         if field.numeric() {
@@ -106,7 +103,7 @@ impl MeasureBuffers {
         } else {
             gather(values, valid, input, (&mut self.ints, &mut self.cells, &mut self.weights))
         };
-        if cells.is_empty() {
+        if cells.list.is_empty() {
             return Ok(());
         }
         if let Some(numbers) = &mut state.numbers {
@@ -173,12 +170,12 @@ impl MeasureBuffers {
     }
 }
 
-fn add_to_distributions(state: &mut FieldState, cells: &[u32], values: &[f64], weights: Option<&[f64]>) {
+fn add_to_distributions(state: &mut FieldState, cells: Cells<'_>, values: &[f64], weights: Option<&[f64]>) {
     if let Some(quantiles) = &mut state.quantiles {
-        quantiles.add(cells, values, weights);
+        quantiles.add(cells.list, values, weights);
     }
     if let Some(heat) = &mut state.heat {
-        heat.add(cells, values, weights);
+        heat.add(cells.list, values, weights);
     }
 }
 
@@ -198,35 +195,41 @@ fn add_keys(distinct: &mut Distinct, columns: &[Column<'_>], at: BlockRef<'_>, r
 }
 
 type Out<'o, T> = (&'o mut Vec<T>, &'o mut Vec<u32>, &'o mut Vec<f64>);
-type Gathered<'o, T> = (&'o [T], &'o [u32], Option<&'o [f64]>);
+type Gathered<'o, T> = (&'o [T], Cells<'o>, Option<&'o [f64]>);
 
 /// The numbers of selected rows with their cells and weights, without the missing ones; copied only where needed.
-fn gather<'o, T: Copy>(values: &'o [T], valid: Valid<'_>, (rows, cells, weights): (Rows<'_>, &'o [u32], Option<&'o [f64]>), out: Out<'o, T>) -> Gathered<'o, T> {
+fn gather<'o, T: Copy>(values: &'o [T], valid: Valid<'_>, (rows, cells, weights): (Rows<'_>, Cells<'o>, Option<&'o [f64]>), out: Out<'o, T>) -> Gathered<'o, T> {
     let (out_values, out_cells, out_weights) = out;
+    out_values.clear();
+    out_cells.clear();
+    out_weights.clear();
     match (valid, rows) {
-        (Valid::All, Rows::Range(low, high)) => (&values[low..high], cells, weights),
+        (Valid::None, _) => return (&[], cells.with(&[]), weights.map(|_| &[][..])),
+        (Valid::All, Rows::Range(low, high)) => return (&values[low..high], cells, weights),
         (Valid::All, Rows::List(list)) => {
-            out_values.clear();
             out_values.extend(list.iter().map(|r| values[*r as usize]));
-            (out_values, cells, weights)
+            return (out_values, cells, weights);
         }
-        (Valid::None, _) => (&[], &[], weights.map(|_| &[][..])),
-        (Valid::Bits(_), _) => {
-            out_values.clear();
-            out_cells.clear();
-            out_weights.clear();
-            rows.each(|i, row| {
-                if is_valid(valid, row) {
-                    out_values.push(values[row]);
-                    out_cells.push(cells[i]);
+        (Valid::Bits(bits), Rows::Range(low, high)) => each_run(bits, low, high, |from, to| {
+            out_values.extend_from_slice(&values[from..to]);
+            out_cells.extend_from_slice(&cells.list[from - low..to - low]);
+            if let Some(w) = weights {
+                out_weights.extend_from_slice(&w[from - low..to - low]);
+            }
+        }),
+        (Valid::Bits(_), Rows::List(list)) => {
+            for (i, row) in list.iter().enumerate() {
+                if is_valid(valid, *row as usize) {
+                    out_values.push(values[*row as usize]);
+                    out_cells.push(cells.list[i]);
                     if let Some(w) = weights {
                         out_weights.push(w[i]);
                     }
                 }
-            });
-            (out_values, out_cells, weights.map(|_| out_weights.as_slice()))
+            }
         }
     }
+    (out_values, cells.with(out_cells), weights.map(|_| out_weights.as_slice()))
 }
 
 /// The same for few rows, cell by cell.
@@ -246,7 +249,7 @@ fn single<'o, T: Copy>(
         Ok(v) => {
             if let Some(v) = number(v) {
                 out_values.push(v);
-                out_cells.push(cells[i]);
+                out_cells.push(cells.list[i]);
                 if let Some(w) = weights {
                     out_weights.push(w[i]);
                 }
@@ -256,6 +259,6 @@ fn single<'o, T: Copy>(
     });
     match failed {
         Some(e) => Err(e.into()),
-        None => Ok((out_values, out_cells, weights.map(|_| out_weights.as_slice()))),
+        None => Ok((out_values, cells.with(out_cells), weights.map(|_| out_weights.as_slice()))),
     }
 }

@@ -14,10 +14,10 @@ pub(crate) mod select;
 
 use crate::EngineError;
 use crate::calc::States;
-use crate::calc::count::SKIP;
+use crate::calc::count::{Cells, SKIP};
 use apply::FilterBuffers;
 use group::{GroupPlan, Groups, Table};
-use keys::{BlockRef, Known};
+use keys::{BlockRef, KeyBuffers, KeyPart};
 use model::TimeNs;
 use pass::{Grouping, Pass};
 use prepare::Ready;
@@ -32,6 +32,7 @@ pub(crate) struct Buffers {
     /// Position of the cell of each selected row.
     cells: Vec<u32>,
     keys: Vec<u64>,
+    values: KeyBuffers,
     /// Rows that stay when groups are left out.
     chosen: Vec<u32>,
     weights: Vec<f64>,
@@ -45,8 +46,6 @@ pub(crate) struct Buffers {
 pub(crate) struct Worker {
     pub(crate) groups: Option<Groups>,
     pub(crate) states: States,
-    /// Numbers asked for, by key column.
-    known: Vec<Known>,
     pub(crate) rows_done: u64,
     pub(crate) rows_scanned: u64,
     pub(crate) rows_matched: u64,
@@ -61,12 +60,11 @@ impl Worker {
             Grouping::Find { plan, many } => Some(Groups::new(std::sync::Arc::clone(plan), *many)),
             Grouping::Chosen { .. } => None,
         };
-        let known = pass.prepared.keys.iter().map(|_| Known::default()).collect();
         let mut states = States::new(&pass.calcs);
         if let Some(n) = pass.fixed_groups() {
             states.resize(n * pass.n_buckets(), n);
         }
-        Worker { groups, states, known, rows_done: 0, rows_scanned: 0, rows_matched: 0, reserved: 0, buffers }
+        Worker { groups, states, rows_done: 0, rows_scanned: 0, rows_matched: 0, reserved: 0, buffers }
     }
 
     pub(crate) fn into_buffers(self) -> (Option<Groups>, States, Buffers) {
@@ -74,8 +72,7 @@ impl Worker {
     }
 
     pub(crate) fn memory(&self) -> usize {
-        let known: usize = self.known.iter().map(Known::memory).sum();
-        self.states.memory() + self.groups.as_ref().map_or(0, Groups::memory) + known
+        self.states.memory() + self.groups.as_ref().map_or(0, Groups::memory)
     }
 
     /// Deals with one block.
@@ -83,7 +80,7 @@ impl Worker {
         let segment = &**ready.segment;
         let at = BlockRef { segment, block };
         self.rows_done += segment.block_rows(block) as u64;
-        let Buffers { scratch, filter, cells, keys, chosen, weights, cuts, measure } = &mut self.buffers;
+        let Buffers { scratch, filter, cells, keys, values, chosen, weights, cuts, measure } = &mut self.buffers;
         let (span, low) = time_rows(pass, ready, at, cuts, scratch)?;
         self.rows_scanned += (span.1 - span.0) as u64;
         if span.0 == span.1 {
@@ -97,7 +94,7 @@ impl Worker {
 
         // Which group each row belongs to.
         let n_groups_before = self.states.n_cells;
-        number_rows(pass, ready, at, rows, self.groups.as_mut(), &mut self.known, (cells, keys), scratch)?;
+        number_rows(pass, ready, at, rows, self.groups.as_mut(), (cells, keys), values, scratch)?;
         match &pass.grouping {
             Grouping::Find { .. } => {
                 if let Some(groups) = &mut self.groups
@@ -144,6 +141,9 @@ impl Worker {
         if rows.len() == 0 {
             return Ok(());
         }
+        let arithmetic = self.groups.as_ref().is_some_and(Groups::is_slots);
+        let n_groups = pass.fixed_groups().or(pass.group_plan().fixed().filter(|_| arithmetic));
+        let (mut first, mut width) = (0, n_groups.unwrap_or(usize::MAX));
         if let Some(buckets) = &pass.buckets {
             let mut from = 0;
             for (end, bucket) in cuts.iter() {
@@ -152,13 +152,15 @@ impl Worker {
                 cells[from..to].iter_mut().for_each(|c| *c += first);
                 from = to;
             }
+            if let (Some((_, one)), Some((_, last))) = (cuts.first(), cuts.last()) {
+                first = one * buckets.n_groups as u32;
+                width = (last - one + 1) as usize * buckets.n_groups;
+            }
         }
-        match (cells.first(), cuts.len() == 1 && matches!(pass.group_plan(), GroupPlan::One)) {
-            (Some(cell), true) => self.states.count.add_to(*cell as usize, cells.len(), weights),
-            _ => self.states.count.add(cells, weights),
-        }
+        let cells = Cells { list: cells, low: first, width };
+        self.states.count.add(cells, weights);
         for (f, (field, state)) in pass.calcs.fields.iter().zip(&mut self.states.fields).enumerate() {
-            measure.add_field(pass, f, field, state, ready, at, (rows, cells, weights), &mut self.known, scratch)?;
+            measure.add_field(pass, f, field, state, ready, at, (rows, cells, weights), values, scratch)?;
         }
         Ok(())
     }
@@ -236,15 +238,15 @@ fn number_rows(
     at: BlockRef<'_>,
     rows: Rows<'_>,
     groups: Option<&mut Groups>,
-    known: &mut [Known],
     (cells, keys): (&mut Vec<u32>, &mut Vec<u64>),
+    values: &mut KeyBuffers,
     scratch: &mut Scratch,
 ) -> Result<(), EngineError> {
     let n = rows.len();
     cells.clear();
     cells.resize(n, 0);
-    let mut each = |column: usize, f: &mut dyn FnMut(&keys::KeyPart<'_>, &mut Known, &mut Scratch) -> Result<(), EngineError>| {
-        ready.keys[column].iter().try_for_each(|part| f(part, &mut known[column], scratch))
+    let mut each = |column: usize, f: &mut dyn FnMut(&KeyPart<'_>, &mut KeyBuffers, &mut Scratch) -> Result<(), EngineError>| {
+        ready.keys[column].iter().try_for_each(|part| f(part, values, scratch))
     };
     match pass.group_plan() {
         GroupPlan::One => {}
@@ -252,11 +254,11 @@ fn number_rows(
             for (column, stride) in strides.iter().enumerate() {
                 let ids = &pass.prepared.keys[column].ids;
                 let stride = *stride;
-                each(column, &mut |part, known, scratch| {
+                each(column, &mut |part, values, scratch| {
                     if stride == 1 {
-                        return part.each_id(ids, at, rows, known, scratch, |i, id| cells[i] += id);
+                        return part.each_id(ids, at, rows, values, scratch, |i, id| cells[i] += id as u32);
                     }
-                    part.each_id(ids, at, rows, known, scratch, |i, id| cells[i] += id * stride)
+                    part.each_id(ids, at, rows, values, scratch, |i, id| cells[i] += id as u32 * stride)
                 })?;
             }
             match (groups, &pass.grouping) {
@@ -284,8 +286,8 @@ fn number_rows(
                 for packed in plan {
                     let ids = &pass.prepared.keys[packed.column].ids;
                     let shift = packed.shift;
-                    each(packed.column, &mut |part, known, scratch| {
-                        part.each_id(ids, at, rows, known, scratch, |i, id| keys[i] += u64::from(id) << shift)
+                    each(packed.column, &mut |part, values, scratch| {
+                        part.each_id(ids, at, rows, values, scratch, |i, id| keys[i] += id << shift)
                     })?;
                 }
                 match (&mut own, &pass.grouping) {

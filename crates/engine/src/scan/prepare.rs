@@ -4,7 +4,7 @@
 //! of integers whose values are not known yet.
 
 use super::filter::Filter;
-use super::keys::{KeyColumn, KeyPart, intern_code};
+use super::keys::{KeyColumn, KeyPart, Numbering, intern_code, intern_dict};
 use crate::intern::{Caches, CodeMap, ColumnIds, Key, UNSET};
 use crate::plan::{DURATION_MS, PARENT_ID, Plan};
 use crate::run::parallel;
@@ -18,6 +18,8 @@ use store::segment::{Column, Dict, Layout, Scratch};
 
 /// Values of a column in all segments together, up to which they get small numbers of their own per question.
 const COMPACT_VALUES: usize = 1 << 16;
+/// Dictionaries up to this size are numbered as a whole even if few rows may be asked for.
+const EAGER_VALUES: usize = 4096;
 /// Integers of a segment that lie this close together are numbered by table.
 const SMALL_SPAN: f64 = 16_384.0;
 
@@ -125,14 +127,19 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     }
     let weighted = !plan.usage_mode && kept.iter().any(|d| d.ready.segment.uniform_sample_rate() != Some(1.0));
     let n_groups = plan.breakdowns.len();
-    let mut keys = Vec::new();
+    let mut keys: Vec<KeyColumn> = Vec::new();
     let mut distinct_keys = vec![None; wanted.fields.len()];
     let mut field_of_key = wanted.fields.iter().enumerate().filter(|(_, (_, d))| *d).map(|(i, _)| i);
     for (k, ids) in cached.into_iter().enumerate() {
         let raw = kept.iter().any(|d| d.parts[k].iter().any(|p| matches!(p, Part::Raw(_))));
+        let integers = if raw { integers(&kept, k) } else { None };
+        // Only one column may have numbers of more than 32 bits, and only to group by.
+        let narrow = integers.is_some_and(|(_, bound)| bound <= u64::from(u32::MAX));
+        let wide_is_free = k < n_groups && keys.iter().all(|k| k.bound <= u64::from(u32::MAX));
+        let integers = integers.filter(|_| narrow || wide_is_free);
         if k >= n_groups {
             let field = field_of_key.next();
-            if raw {
+            if raw && integers.is_none() {
                 // Values without numbers are counted by identity.
                 continue;
             }
@@ -141,7 +148,10 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
             }
         }
         let place = keys.len();
-        keys.push(number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, raw));
+        keys.push(match integers {
+            Some((first, bound)) => number_integers(&mut kept, (k, place), first, bound),
+            None => number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, raw),
+        });
     }
     let ranges = (0..wanted.fields.len()).map(|f| range(&kept, f)).collect();
     let segments: Vec<Ready<'s>> = kept.into_iter().map(|d| d.ready).collect();
@@ -196,7 +206,7 @@ fn draft<'s>(
         parts.push(match field {
             Field::Dataset => vec![Part::Const(Key::text(source.dataset(index)), source.dataset(index).to_owned())],
             Field::IsRoot => vec![Part::Root(segment.find(PARENT_ID).collect())],
-            Field::Column(name) => segment.find(name).map(|c| part(segment, c, ids)).collect::<Result<_, _>>()?,
+            Field::Column(name) => segment.find(name).map(|c| part(segment, c, ids, filter.is_all())).collect::<Result<_, _>>()?,
         });
     }
     let fields = wanted.fields.iter().map(|(f, _)| columns(segment, f)).collect();
@@ -204,9 +214,16 @@ fn draft<'s>(
     Ok(Some(Draft { ready, parts }))
 }
 
-fn part<'s>(segment: &'s Arc<Segment>, column: Column<'s>, ids: &ColumnIds) -> Result<Part<'s>, EngineError> {
+/// `all`: every row will be asked for.
+fn part<'s>(segment: &'s Arc<Segment>, column: Column<'s>, ids: &ColumnIds, all: bool) -> Result<Part<'s>, EngineError> {
     Ok(match column.layout {
-        Layout::Dict => Part::Dict(column, segment.dict(&column)?),
+        Layout::Dict => {
+            let dict = segment.dict(&column)?;
+            if all || dict.len() <= EAGER_VALUES {
+                intern_dict(&ids.map(segment, column.index, dict.len()), &dict, ids);
+            }
+            Part::Dict(column, dict)
+        }
         Layout::Bools => Part::Bools(column),
         Layout::Ints => match column.range {
             Some((min, max)) if max - min < SMALL_SPAN && min.abs() < 9e15 => {
@@ -302,9 +319,43 @@ fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<Col
     }
     // Without numbers of their own, values that are new to the engine come on top of those it knows.
     let bound = if compact { locals.ids.len() + 1 } else { ids.interner.bound() + 1 };
-    let known = if compact { 0 } else { ids.interner.bound() };
-    let unmet = if compact || known > 0 { 0 } else { n };
-    KeyColumn { ids, locals: compact.then_some(locals.ids), bound: bound + unmet }
+    let unmet = if compact || ids.interner.bound() > 0 { 0 } else { n };
+    let numbering = if compact { Numbering::Local(locals.ids) } else { Numbering::Interned };
+    KeyColumn { ids, numbering, bound: (bound + unmet) as u64 }
+}
+
+/// The first integer of a key column and the bound of its numbers, if it holds nothing but integers.
+fn integers(drafts: &[Draft<'_>], k: usize) -> Option<(i64, u64)> {
+    let (mut min, mut max) = (f64::INFINITY, f64::NEG_INFINITY);
+    for part in drafts.iter().flat_map(|d| &d.parts[k]) {
+        let (Part::Raw(column) | Part::Small(column, _)) = part else { return None };
+        if column.layout != Layout::Ints {
+            return None;
+        }
+        if let Some(range) = column.range {
+            (min, max) = (min.min(range.0), max.max(range.1));
+        }
+    }
+    // Beyond 2^53 the bounds, being floats, are not exact.
+    (min <= max && max - min < 9e15).then(|| {
+        let slack = if min.abs().max(max.abs()) < 9e15 { 0 } else { 4096 };
+        let first = (min as i64).saturating_sub(slack);
+        (first, (max as i64).saturating_add(slack).wrapping_sub(first) as u64 + 2)
+    })
+}
+
+/// Lets integers number themselves.
+fn number_integers<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), first: i64, bound: u64) -> KeyColumn {
+    for draft in drafts {
+        debug_assert_eq!(draft.ready.keys.len(), place);
+        let parts = std::mem::take(&mut draft.parts[k]);
+        let columns = parts.into_iter().filter_map(|p| match p {
+            Part::Raw(column) | Part::Small(column, _) => Some(column),
+            _ => None,
+        });
+        draft.ready.keys.push(columns.map(|column| KeyPart::Integers { column, first }).collect());
+    }
+    KeyColumn { ids: Arc::default(), numbering: Numbering::Integers(first), bound }
 }
 
 /// Numbers of one question.

@@ -147,6 +147,39 @@ pub(crate) fn is_valid(valid: Valid<'_>, row: usize) -> bool {
     }
 }
 
+/// Calls `f` with start and end of runs of set bits between two positions.
+pub(crate) fn each_run(words: &[u64], low: usize, high: usize, mut f: impl FnMut(usize, usize)) {
+    // The run that is still open.
+    let mut from = None;
+    for i in low / 64..high.div_ceil(64) {
+        let base = i * 64;
+        let inside = low_bits(high - base) & !low_bits(low.saturating_sub(base));
+        let mut word = words[i] & inside;
+        if word == u64::MAX {
+            from.get_or_insert(base);
+            continue;
+        }
+        if let Some(start) = from.take() {
+            let n = word.trailing_ones();
+            f(start, base + n as usize);
+            word &= u64::MAX << n;
+        }
+        while word != 0 {
+            let start = word.trailing_zeros();
+            let n = (word >> start).trailing_ones();
+            if start + n == 64 {
+                from = Some(base + start as usize);
+                break;
+            }
+            f(base + start as usize, base + (start + n) as usize);
+            word &= u64::MAX << (start + n);
+        }
+    }
+    if let Some(start) = from {
+        f(start, high);
+    }
+}
+
 /// The rows of a block that a question is about, ascending.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rows<'a> {
@@ -232,6 +265,26 @@ mod tests {
             b.set_range(n, low, high);
             assert_eq!(rows(&b), (low as u32..high as u32).collect::<Vec<_>>(), "{n} {low} {high}");
             assert_eq!(b.count(), high - low);
+        }
+    }
+
+    #[test]
+    fn runs_of_bits() {
+        for seed in 0..50u64 {
+            let words: Vec<u64> = (0..5).map(|i| match crate::intern::mix(seed * 5 + i) % 4 {
+                0 => u64::MAX,
+                1 => 0,
+                _ => crate::intern::mix(seed + i * 99),
+            }).collect();
+            for (low, high) in [(0, 320), (0, 64), (3, 70), (64, 320), (63, 65), (100, 100), (1, 319)] {
+                let mut found = Vec::new();
+                each_run(&words, low, high, |from, to| {
+                    assert!(from < to);
+                    found.extend(from..to);
+                });
+                let expected: Vec<usize> = (low..high).filter(|i| words[i / 64] >> (i % 64) & 1 == 1).collect();
+                assert_eq!(found, expected);
+            }
         }
     }
 
