@@ -23,6 +23,9 @@ pub use value::{ColumnKind, Value};
 /// Nanoseconds since the Unix epoch, UTC; may be negative.
 pub type TimeNs = i64;
 
+/// The name that stands for all datasets in questions; no dataset can have it.
+pub const ALL_DATASETS: &str = "__all__";
+
 /// Nanoseconds in a second.
 pub const NS_PER_SECOND: i64 = 1_000_000_000;
 

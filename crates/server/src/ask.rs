@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use store::Scope;
 
 /// The slug that means all datasets.
-pub(crate) const ALL: &str = "__all__";
+pub(crate) use model::ALL_DATASETS as ALL;
 
 /// What to run and how.
 pub(crate) struct Question {

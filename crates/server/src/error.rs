@@ -33,7 +33,7 @@ pub enum ServerError {
     /// Keys are needed, as the address is not a loopback one or the settings say so, and there is none.
     #[error(
         "refusing to listen on {address}: others could reach it and there is no key yet; \
-         make one with `wideye keys create --data-dir {data_dir} --scope ingest,query`, or listen on 127.0.0.1 with require_keys off"
+         make one with `wideye keys create --data-dir {data_dir} --name first --scope ingest,query`, or listen on 127.0.0.1 with require_keys off"
     )]
     NeedsKey {
         /// The address.

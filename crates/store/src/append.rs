@@ -110,7 +110,7 @@ impl Shared {
     /// Creates a dataset unless there is one; answers its id and whether it is new.
     pub(crate) fn create_dataset(&self, name: &str) -> Result<(u64, bool), StoreError> {
         let limits = &self.options.limits;
-        if name.trim().is_empty() || name.len() > limits.dataset_name_bytes_max {
+        if name.trim().is_empty() || name.len() > limits.dataset_name_bytes_max || name.trim().eq_ignore_ascii_case(model::ALL_DATASETS) {
             return Err(StoreError::DatasetName { name: name.chars().take(64).collect(), limit: limits.dataset_name_bytes_max });
         }
         let mut catalog = self.catalog.lock();

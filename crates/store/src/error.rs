@@ -53,7 +53,7 @@ pub enum StoreError {
         name: String,
     },
     /// Not a name that a dataset can have.
-    #[error("dataset name must have 1 to {limit} bytes: name={name:?}")]
+    #[error("dataset name must have 1 to {limit} bytes and not be __all__, which means all datasets: name={name:?}")]
     DatasetName {
         /// The name.
         name: String,

@@ -340,8 +340,9 @@ impl<'c> Request<'c> {
 
     /// The dataset that a resource's rows go to; none if the request names too many.
     fn dataset(&mut self, service: Option<&str>) -> Option<usize> {
-        let service = service.map(str::trim).filter(|s| !s.is_empty() && !s.starts_with("unknown_service"));
-        let header = self.routing.dataset.map(str::trim).filter(|h| !h.is_empty());
+        let free = |name: &&str| !name.is_empty() && !name.eq_ignore_ascii_case(model::ALL_DATASETS);
+        let service = service.map(str::trim).filter(free).filter(|s| !s.starts_with("unknown_service"));
+        let header = self.routing.dataset.map(str::trim).filter(free);
         let name = match (self.signal, header) {
             (Signal::Traces | Signal::Metrics, Some(header)) if self.routing.classic => header,
             (Signal::Traces, _) => service.unwrap_or("unknown_service"),

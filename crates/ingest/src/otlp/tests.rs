@@ -267,6 +267,7 @@ fn datasets_are_chosen_by_service_and_header() {
         (Signal::Traces, Some(" "), Some("h"), false, "unknown_service"),
         (Signal::Traces, Some("unknown_service:node"), None, false, "unknown_service"),
         (Signal::Traces, None, None, false, "unknown_service"),
+        (Signal::Traces, Some("__all__"), None, false, "unknown_service"),
         (Signal::Logs, Some("shop"), Some("h"), true, "shop"),
         (Signal::Logs, Some("unknown_service"), Some("h"), false, "h"),
         (Signal::Logs, None, Some(" "), false, "unknown_log_source"),
