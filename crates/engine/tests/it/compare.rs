@@ -340,6 +340,12 @@ fn surely_before(a: &[Key], b: &[Key], truth: &Truth, question: &Question) -> bo
                 if is_open(a) || is_open(b) {
                     return false;
                 }
+                if let (Expected::Is(a), Expected::Is(b)) = (a, b) {
+                    match compare_keys(&oracle::key(a), &oracle::key(b), descending) {
+                        Ordering::Equal => continue,
+                        ordering => return ordering.is_lt(),
+                    }
+                }
                 match (a.numbers(), b.numbers()) {
                     (None, None) => Ordering::Equal,
                     (None, Some(_)) => Ordering::Greater,
