@@ -59,7 +59,7 @@ pub(crate) fn table(source: Source<'_>, plan: &Plan, run: &Run, caches: &Caches)
         fields: (0..fields.fields.len()).map(|f| (fields.fields[f].clone(), fields.ops(plan, f).any(|op| op == CalcOp::CountDistinct))).collect(),
         concurrency: plan.calculations.iter().any(|c| c.op == CalcOp::Concurrency),
     };
-    let prepared = prepare(source, &wanted, caches, run.threads)?;
+    let prepared = prepare(source, &wanted, caches, run)?;
     let question = Question { plan, run, caches, fields, wanted, budget: Budget::new(run.memory_bytes_max), prepared };
     question.answer()
 }
@@ -89,7 +89,7 @@ impl Question<'_> {
             || (self.plan.orders.is_empty() && self.plan.calculations.first().is_some_and(|c| c.op.is_rate()) && !self.plan.breakdowns.is_empty());
         if let Some(buckets) = one_pass {
             let calcs = self.calcs(Some(buckets.n_groups * buckets.n), Some(buckets));
-            let grouping = Grouping::Find { plan: Arc::clone(&group_plan), many: true };
+            let grouping = Grouping::Find { plan: Arc::clone(&group_plan), many: true, roomy: true };
             let pass = self.pass(calcs, grouping, Some(buckets));
             let on_found = |found: Found| self.show(&pass, found, buckets);
             let found = pass.run(self.run, &self.budget, self.caches, Some(&on_found))?;
@@ -101,13 +101,18 @@ impl Question<'_> {
                 "RATE_* decides about the order of too many groups and buckets; order by something else, group by fewer values, or use a larger granularity",
             ));
         }
-        let many = self.prepared.segments.iter().all(|s| s.filter.is_all());
+        // Positions for all combinations at once, if they fit into memory with ease: then tables are not needed.
+        let roomy = match &*group_plan {
+            GroupPlan::Slots { n, .. } => n.saturating_mul(self.calcs(None, None).cell_bytes() * self.run.threads) <= self.budget.free() / 4,
+            _ => true,
+        };
+        let all = self.prepared.segments.iter().all(|s| s.filter.is_all());
         let many = match &*group_plan {
-            GroupPlan::Slots { n, .. } => many && self.prepared.rows_planned >= *n as u64,
+            GroupPlan::Slots { n, .. } => roomy && all && self.prepared.rows_planned >= *n as u64,
             _ => false,
         };
         let small = group_plan.fixed().filter(|n| many || *n <= 1 << 16);
-        let pass = self.pass(self.calcs(small, None), Grouping::Find { plan: Arc::clone(&group_plan), many }, None);
+        let pass = self.pass(self.calcs(small, None), Grouping::Find { plan: Arc::clone(&group_plan), many, roomy }, None);
         let on_found = |found: Found| {
             if let Ok(table) = self.view(&pass.calcs, found, None) {
                 self.emit(table.answer(self.plan, None));

@@ -7,7 +7,7 @@ use crate::Cell;
 use hashbrown::{HashMap, HashTable};
 use model::{ColumnKind, IdKind, Value, hash128, write_id};
 use parking_lot::Mutex;
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use store::Segment;
 
@@ -228,7 +228,7 @@ impl Interner {
         self.shards.iter().map(|s| s.lock().tags.len()).max().unwrap_or(0) << SHARD_BITS
     }
 
-    fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         self.shards.iter().map(|s| s.lock().bytes()).sum()
     }
 }
@@ -283,6 +283,10 @@ pub(crate) struct ColumnIds {
     /// By segment and column of it.
     maps: Mutex<HashMap<(u64, u32), (Weak<Segment>, Arc<CodeMap>)>>,
     last_used: AtomicU64,
+    /// Maps came since the last sweep.
+    grown: AtomicBool,
+    /// Bytes of the maps as of the last sweep.
+    map_bytes: AtomicUsize,
 }
 
 impl ColumnIds {
@@ -291,19 +295,24 @@ impl ColumnIds {
         let mut maps = self.maps.lock();
         let (_, map) = maps
             .entry((segment.id(), column))
-            .or_insert_with(|| (Arc::downgrade(segment), Arc::new(CodeMap::new(len))));
+            .or_insert_with(|| {
+                self.grown.store(true, Ordering::Relaxed);
+                (Arc::downgrade(segment), Arc::new(CodeMap::new(len)))
+            });
         if map.len() != len {
             *map = Arc::new(CodeMap::new(len));
         }
         Arc::clone(map)
     }
 
-    /// Drops the maps of segments that are gone; answers the bytes that stay.
+    /// Drops the maps of segments that are gone, if new ones came; answers the bytes that stay.
     fn sweep(&self) -> usize {
-        let mut maps = self.maps.lock();
-        maps.retain(|_, (segment, _)| segment.strong_count() > 0);
-        let bytes: usize = maps.values().map(|(_, m)| m.len() * 4 + 96).sum();
-        bytes + self.interner.bytes()
+        if self.grown.swap(false, Ordering::Relaxed) {
+            let mut maps = self.maps.lock();
+            maps.retain(|_, (segment, _)| segment.strong_count() > 0);
+            self.map_bytes.store(maps.values().map(|(_, m)| m.len() * 4 + 96).sum(), Ordering::Relaxed);
+        }
+        self.map_bytes.load(Ordering::Relaxed) + self.interner.bytes()
     }
 }
 

@@ -15,6 +15,8 @@ mod rank;
 mod raw;
 mod run;
 mod scan;
+#[cfg(test)]
+mod tests;
 mod time;
 mod values;
 mod view;

@@ -51,7 +51,7 @@ struct Search<'a> {
 /// Answers a question for raw rows.
 pub(crate) fn rows(source: Source<'_>, plan: &Plan, run: &Run, caches: &Caches) -> Result<Answer, EngineError> {
     let wanted = Wanted { plan, fields: Vec::new(), concurrency: false };
-    let prepared = prepare(source, &wanted, caches, run.threads)?;
+    let prepared = prepare(source, &wanted, caches, run)?;
     let by_time = match plan.orders.as_slice() {
         [] => Some(Direction::Descending),
         [first, ..] if first.key == OrderKey::Time => Some(first.direction),

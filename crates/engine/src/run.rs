@@ -83,6 +83,14 @@ impl Run {
             clock: Instant::now,
         }
     }
+
+    /// Whether the run may go on.
+    pub(crate) fn check(&self) -> Result<(), EngineError> {
+        if self.cancel.load(Ordering::Relaxed) {
+            return Err(EngineError::Cancelled);
+        }
+        if self.deadline.is_some_and(|d| (self.clock)() >= d) { Err(EngineError::Deadline) } else { Ok(()) }
+    }
 }
 
 impl fmt::Debug for Run {

@@ -27,12 +27,14 @@ pub(crate) struct Concurrency {
     partly: Vec<Vec<f64>>,
     /// Change of the weight of spans that cover a bucket wholly, from the bucket before to this one.
     step: Vec<Vec<f64>>,
+    /// The bucket that was met last: spans come in order of time, so the next begins there, too.
+    near: (TimeNs, TimeNs, usize),
 }
 
 impl Concurrency {
     pub(crate) fn new(plan: ConcurrencyPlan) -> Concurrency {
         let lists = || vec![Vec::new(); plan.n_buckets + usize::from(plan.n_buckets > 0)];
-        Concurrency { plan, n_groups: 0, total: Vec::new(), partly: lists(), step: lists() }
+        Concurrency { plan, n_groups: 0, total: Vec::new(), partly: lists(), step: lists(), near: (0, 0, 0) }
     }
 
     pub(crate) fn resize(&mut self, n_groups: usize) {
@@ -56,11 +58,21 @@ impl Concurrency {
         let place = |t: TimeNs| (t.saturating_sub(plan.first_ns) / plan.bucket_ns).clamp(0, plan.n_buckets as i64) as usize;
         let start = |bucket: usize| plan.first_ns.saturating_add(plan.bucket_ns.saturating_mul(bucket as i64));
         let from = from.max(plan.first_ns);
-        let (first, last) = (place(from), place(to));
+        if from < self.near.0 || from >= self.near.1 {
+            let bucket = place(from);
+            self.near = (start(bucket), start(bucket + 1), bucket);
+        }
+        let first = self.near.2;
+        let last = if to < self.near.1 { first } else { place(to) };
+        let n_groups = self.n_groups;
+        let partly = &mut self.partly;
         let mut part = |bucket: usize, ns: i64| {
             if ns > 0 && bucket < plan.n_buckets {
-                grow(&mut self.partly[bucket], self.n_groups);
-                self.partly[bucket][group as usize] += ns as f64 * weight;
+                let list = &mut partly[bucket];
+                if list.len() < n_groups {
+                    grow(list, n_groups);
+                }
+                list[group as usize] += ns as f64 * weight;
             }
         };
         if first == last {

@@ -57,7 +57,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(pass: &Pass<'_, '_>, buffers: Buffers) -> Worker {
         let groups = match &pass.grouping {
-            Grouping::Find { plan, many } => Some(Groups::new(std::sync::Arc::clone(plan), *many)),
+            Grouping::Find { plan, many, .. } => Some(Groups::new(std::sync::Arc::clone(plan), *many)),
             Grouping::Chosen { .. } => None,
         };
         let mut states = States::new(&pass.calcs);
@@ -168,6 +168,7 @@ impl Worker {
     /// Goes over to arithmetic if the table has become too full for one.
     pub(crate) fn settle(&mut self, pass: &Pass<'_, '_>) {
         if let Some(groups) = &mut self.groups
+            && matches!(pass.grouping, Grouping::Find { roomy: true, .. })
             && groups.is_crowded()
         {
             let map = groups.to_slots();

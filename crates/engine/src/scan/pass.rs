@@ -45,6 +45,8 @@ pub(crate) enum Grouping<'g> {
         plan: Arc<GroupPlan>,
         /// Most combinations are expected to occur.
         many: bool,
+        /// There is room for cells of all combinations.
+        roomy: bool,
     },
     /// Only groups that an earlier pass found count.
     Chosen {
@@ -107,6 +109,8 @@ struct Shared<'a> {
     error: Mutex<Option<EngineError>>,
     workers: Vec<Mutex<Worker>>,
     budget: &'a Budget,
+    /// Bytes of numbered values before the pass, and those reserved for more of them since.
+    interned: (usize, Mutex<usize>),
 }
 
 /// Called with what was found so far.
@@ -124,6 +128,7 @@ impl Pass<'_, '_> {
             error: Mutex::new(None),
             workers: (0..threads).map(take).collect(),
             budget,
+            interned: (self.interned_bytes(), Mutex::new(0)),
         };
         std::thread::scope(|scope| {
             for worker in 1..threads {
@@ -133,7 +138,7 @@ impl Pass<'_, '_> {
             self.work(run, &shared, 0, on_found);
         });
         let reserved: usize = shared.workers.iter().map(|w| w.lock().reserved).sum();
-        budget.release(reserved);
+        budget.release(reserved + *shared.interned.1.lock());
         let error = shared.error.lock().take();
         let mut found: Option<Found> = None;
         for worker in shared.workers {
@@ -179,7 +184,7 @@ impl Pass<'_, '_> {
             let Some((segment, block)) = self.prepared.units.get(unit) else { return };
             let ready = &self.prepared.segments[*segment as usize];
             let mut worker = shared.workers[who].lock();
-            if let Err(e) = worker.block(self, ready, *block as usize).and_then(|()| self.watch(&mut worker, shared.budget)) {
+            if let Err(e) = worker.block(self, ready, *block as usize).and_then(|()| self.watch(&mut worker, shared)) {
                 shared.error.lock().get_or_insert(e);
                 shared.stop.store(true, Ordering::Relaxed);
                 return;
@@ -194,8 +199,17 @@ impl Pass<'_, '_> {
     }
 
     /// Keeps a thread's memory inside the budget.
-    fn watch(&self, worker: &mut Worker, budget: &Budget) -> Result<(), EngineError> {
+    fn watch(&self, worker: &mut Worker, shared: &Shared<'_>) -> Result<(), EngineError> {
+        let budget = shared.budget;
         worker.settle(self);
+        let interned = self.interned_bytes().saturating_sub(shared.interned.0);
+        if interned > 0 {
+            let mut reserved = shared.interned.1.lock();
+            if interned > *reserved {
+                budget.reserve(interned - *reserved, "values to group by", "filter more, group by other columns, or narrow the time range")?;
+                *reserved = interned;
+            }
+        }
         let memory = worker.memory();
         if memory <= worker.reserved {
             return Ok(());
@@ -219,9 +233,16 @@ impl Pass<'_, '_> {
         Ok(())
     }
 
+    /// Bytes of values that get their numbers during the pass.
+    fn interned_bytes(&self) -> usize {
+        self.prepared.keys.iter().filter(|k| k.is_open()).map(|k| k.ids.interner.bytes()).sum()
+    }
+
     fn tell(&self, run: &Run, shared: &Shared<'_>, rows_done: u64, (told, shown): (&mut Instant, &mut Instant), on_found: Option<OnFound<'_>>) {
         let now = (run.clock)();
+        // A second pass, which reads the same again, tells nothing.
         if let Some(on_progress) = &run.on_progress
+            && matches!(self.grouping, Grouping::Find { .. })
             && now.duration_since(*told) >= PROGRESS_EVERY
         {
             *told = now;

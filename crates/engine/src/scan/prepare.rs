@@ -7,7 +7,7 @@ use super::filter::Filter;
 use super::keys::{KeyColumn, KeyPart, Numbering, intern_code, intern_dict};
 use crate::intern::{Caches, CodeMap, ColumnIds, Key, UNSET};
 use crate::plan::{DURATION_MS, PARENT_ID, Plan};
-use crate::run::parallel;
+use crate::run::{Run, parallel};
 use crate::{EngineError, Field};
 use hashbrown::HashMap;
 use model::TimeNs;
@@ -109,7 +109,7 @@ struct Draft<'s> {
     parts: Vec<Vec<Part<'s>>>,
 }
 
-pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Caches, threads: usize) -> Result<Prepared<'s>, EngineError> {
+pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Caches, run: &Run) -> Result<Prepared<'s>, EngineError> {
     let plan = wanted.plan;
     let key_fields: Vec<&Field> = plan.breakdowns.iter().chain(wanted.fields.iter().filter(|(_, d)| *d).map(|(f, _)| f)).collect();
     let cached: Vec<Arc<ColumnIds>> = key_fields.iter().map(|f| caches.column(f.name())).collect();
@@ -119,8 +119,11 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
             s.n_rows() > 0 && s.times().0 < plan.end_ns && (wanted.concurrency || s.times().1 >= plan.start_ns)
         })
         .collect();
-    let threads = if overlapping.iter().map(|i| source.segments[*i].n_blocks()).sum::<usize>() < 4 { 1 } else { threads };
-    let drafts = parallel(threads, overlapping.len(), |i| draft(source, overlapping[i], wanted, &key_fields, &cached));
+    let threads = if overlapping.iter().map(|i| source.segments[*i].n_blocks()).sum::<usize>() < 4 { 1 } else { run.threads };
+    let drafts = parallel(threads, overlapping.len(), |i| {
+        run.check()?;
+        draft(source, overlapping[i], wanted, &key_fields, &cached)
+    });
     let mut kept = Vec::new();
     for draft in drafts {
         kept.extend(draft?);

@@ -578,7 +578,9 @@ impl Segment {
                 if row >= n || head[row / 8] >> (row % 8) & 1 == 0 {
                     return None;
                 }
-                let whole: u32 = head[..row / 8].iter().map(|b| b.count_ones()).sum();
+                let (words, bytes) = head[..row / 8].as_chunks::<8>();
+                let whole = words.iter().map(|w| u64::from_le_bytes(*w).count_ones()).sum::<u32>()
+                    + bytes.iter().map(|b| b.count_ones()).sum::<u32>();
                 Some((whole + (head[row / 8] & ((1u16 << (row % 8)) - 1) as u8).count_ones()) as usize)
             }
         }
