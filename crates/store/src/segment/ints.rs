@@ -28,7 +28,7 @@ pub(super) fn write(values: &[i64], scale: i64, meta: &mut BlockMeta, out: &mut 
     let packed = packed_bytes(lane, width, values.len());
     // A base per chunk pays where values drift, as times do.
     let chunks: Vec<(i64, u32)> = if values.len() >= 2 * CHUNK && width > 8 {
-        values.chunks(CHUNK).map(|c| min_max(c)).map(|(a, b)| (a, bits_of(spread(a, b)))).collect()
+        values.chunks(CHUNK).map(min_max).map(|(a, b)| (a, bits_of(spread(a, b)))).collect()
     } else {
         Vec::new()
     };

@@ -48,7 +48,7 @@ fn rows(n: usize, seed: u64) -> Vec<Row> {
                     _ => Value::Float(0.5),
                 },
             );
-            let rate = if seed % 2 == 0 { 1.0 } else { [1.0, 4.0, 2.5][next() as usize % 3] };
+            let rate = if seed.is_multiple_of(2) { 1.0 } else { [1.0, 4.0, 2.5][next() as usize % 3] };
             (1_700_000_000_000_000_000 + i as i64 * 1_000_000 + (next() % 3_000) as i64 * 1_000, rate, f)
         })
         .collect()
