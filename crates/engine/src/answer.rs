@@ -241,11 +241,7 @@ impl Serialize for Cell {
 
 /// Whole numbers are written without a fraction, as 5 and 5.0 are one value.
 fn serialize_float<S: Serializer>(f: f64, s: S) -> Result<S::Ok, S::Error> {
-    if f.fract() == 0.0 && f.abs() < 9_007_199_254_740_992.0 {
-        s.serialize_i64(f as i64)
-    } else {
-        s.serialize_f64(f)
-    }
+    if f.fract() == 0.0 && f.abs() < 9_007_199_254_740_992.0 { s.serialize_i64(f as i64) } else { s.serialize_f64(f) }
 }
 
 struct Number(f64);
@@ -475,7 +471,14 @@ mod order {
     /// E6 of the oracle: three cells that used to be in no order.
     #[test]
     fn integers_and_floats_are_ordered_exactly() {
-        let ascending = [Cell::Float(-1e300), Cell::Int(i64::MIN), Cell::Float(9_007_199_254_740_992.0), Cell::Int((1 << 53) + 1), Cell::Int(i64::MAX), Cell::Float(9_223_372_036_854_775_808.0)];
+        let ascending = [
+            Cell::Float(-1e300),
+            Cell::Int(i64::MIN),
+            Cell::Float(9_007_199_254_740_992.0),
+            Cell::Int((1 << 53) + 1),
+            Cell::Int(i64::MAX),
+            Cell::Float(9_223_372_036_854_775_808.0),
+        ];
         for (i, a) in ascending.iter().enumerate() {
             for (j, b) in ascending.iter().enumerate() {
                 assert_eq!(a.compare(b), i.cmp(&j), "{a:?} {b:?}");

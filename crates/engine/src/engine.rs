@@ -107,7 +107,14 @@ impl Engine {
     }
 
     /// Values of a column that start with `prefix`, the most frequent first, with the number of stored events.
-    pub fn values(&self, scope: &Scope, column: &str, prefix: &str, limit: usize, range: (TimeNs, TimeNs)) -> Result<Vec<(Value, u64)>, EngineError> {
+    pub fn values(
+        &self,
+        scope: &Scope,
+        column: &str,
+        prefix: &str,
+        limit: usize,
+        range: (TimeNs, TimeNs),
+    ) -> Result<Vec<(Value, u64)>, EngineError> {
         let known = Known { store: &self.store, scope };
         self.exists(scope)?;
         known_column(column, &known)?;
@@ -117,8 +124,12 @@ impl Engine {
 
     /// The events of a trace in order of time, at most `limit` of them.
     pub fn trace(&self, scope: &Scope, trace_id: &str, limit: usize, run: &Run) -> Result<Vec<RawEvent>, EngineError> {
-        let condition =
-            Condition { field: Field::Column(TRACE_ID.into()), op: FilterOp::Equal, negate: false, values: vec![Value::Str(trace_id.to_owned())] };
+        let condition = Condition {
+            field: Field::Column(TRACE_ID.into()),
+            op: FilterOp::Equal,
+            negate: false,
+            values: vec![Value::Str(trace_id.to_owned())],
+        };
         let plan = Plan {
             start_ns: TimeNs::MIN,
             end_ns: TimeNs::MAX,
@@ -145,7 +156,9 @@ impl Engine {
 
     fn exists(&self, scope: &Scope) -> Result<(), EngineError> {
         match scope {
-            Scope::Dataset(name) if self.store.dataset(name).is_none() => Err(EngineError::NotFound { what: format!("unknown dataset '{name}'") }),
+            Scope::Dataset(name) if self.store.dataset(name).is_none() => {
+                Err(EngineError::NotFound { what: format!("unknown dataset '{name}'") })
+            }
             _ => Ok(()),
         }
     }

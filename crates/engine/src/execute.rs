@@ -56,7 +56,9 @@ pub(crate) fn table(source: Source<'_>, plan: &Plan, run: &Run, caches: &Caches)
     let fields = Fields::new(plan);
     let wanted = Wanted {
         plan,
-        fields: (0..fields.fields.len()).map(|f| (fields.fields[f].clone(), fields.ops(plan, f).any(|op| op == CalcOp::CountDistinct))).collect(),
+        fields: (0..fields.fields.len())
+            .map(|f| (fields.fields[f].clone(), fields.ops(plan, f).any(|op| op == CalcOp::CountDistinct)))
+            .collect(),
         concurrency: plan.calculations.iter().any(|c| c.op == CalcOp::Concurrency),
     };
     let prepared = prepare(source, &wanted, caches, run)?;
@@ -86,7 +88,9 @@ impl Question<'_> {
         let sorted_by_rate = |calc: usize| self.plan.calculations[calc].op.is_rate();
         let needs_rates = self.plan.havings.iter().any(|h| sorted_by_rate(h.calc))
             || self.plan.orders.iter().any(|o| matches!(o.key, crate::OrderKey::Calc(c) if sorted_by_rate(c)))
-            || (self.plan.orders.is_empty() && self.plan.calculations.first().is_some_and(|c| c.op.is_rate()) && !self.plan.breakdowns.is_empty());
+            || (self.plan.orders.is_empty()
+                && self.plan.calculations.first().is_some_and(|c| c.op.is_rate())
+                && !self.plan.breakdowns.is_empty());
         if let Some(buckets) = one_pass {
             let calcs = self.calcs(Some(buckets.n_groups * buckets.n), Some(buckets));
             let grouping = Grouping::Find { plan: Arc::clone(&group_plan), many: true, roomy: true };
@@ -103,7 +107,9 @@ impl Question<'_> {
         }
         // Positions for all combinations at once, if they fit into memory with ease: then tables are not needed.
         let roomy = match &*group_plan {
-            GroupPlan::Slots { n, .. } => n.saturating_mul(self.calcs(None, None).cell_bytes() * self.run.threads) <= self.budget.free() / 4,
+            GroupPlan::Slots { n, .. } => {
+                n.saturating_mul(self.calcs(None, None).cell_bytes() * self.run.threads) <= self.budget.free() / 4
+            }
             _ => true,
         };
         let all = self.prepared.segments.iter().all(|s| s.filter.is_all());
@@ -190,7 +196,8 @@ impl Question<'_> {
         let fields = self.fields.fields.iter().enumerate().map(|(f, field)| {
             let FieldRange { range, whole, .. } = self.prepared.ranges[f];
             let has = |wanted: &[CalcOp]| self.fields.ops(plan, f).any(|op| wanted.contains(&op));
-            let shares: Vec<f64> = self.fields.ops(plan, f).filter_map(|op| if let CalcOp::Quantile(q) = op { Some(q) } else { None }).collect();
+            let shares: Vec<f64> =
+                self.fields.ops(plan, f).filter_map(|op| if let CalcOp::Quantile(q) = op { Some(q) } else { None }).collect();
             let quantiles = (!shares.is_empty()).then(|| {
                 let q = QuantilePlan::new(shares, range, whole, weighted);
                 Arc::new(if fits(q.cell_bytes()) { q } else { q.without_buckets() })

@@ -276,12 +276,15 @@ impl CodeMap {
     }
 }
 
+/// The map of a segment's column, for as long as the segment lives.
+type SegmentMap = (Weak<Segment>, Arc<CodeMap>);
+
 /// The numbers of one column.
 #[derive(Debug, Default)]
 pub(crate) struct ColumnIds {
     pub(crate) interner: Interner,
     /// By segment and column of it.
-    maps: Mutex<HashMap<(u64, u32), (Weak<Segment>, Arc<CodeMap>)>>,
+    maps: Mutex<HashMap<(u64, u32), SegmentMap>>,
     last_used: AtomicU64,
     /// Maps came since the last sweep.
     grown: AtomicBool,
@@ -293,12 +296,10 @@ impl ColumnIds {
     /// The map for a column of a segment.
     pub(crate) fn map(&self, segment: &Arc<Segment>, column: u32, len: usize) -> Arc<CodeMap> {
         let mut maps = self.maps.lock();
-        let (_, map) = maps
-            .entry((segment.id(), column))
-            .or_insert_with(|| {
-                self.grown.store(true, Ordering::Relaxed);
-                (Arc::downgrade(segment), Arc::new(CodeMap::new(len)))
-            });
+        let (_, map) = maps.entry((segment.id(), column)).or_insert_with(|| {
+            self.grown.store(true, Ordering::Relaxed);
+            (Arc::downgrade(segment), Arc::new(CodeMap::new(len)))
+        });
         if map.len() != len {
             *map = Arc::new(CodeMap::new(len));
         }

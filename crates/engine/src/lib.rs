@@ -23,7 +23,9 @@ mod view;
 
 pub use answer::{Answer, Approximate, Cell, Heatmap, HeatmapScale, Meta, RawEvent, Row, Rows, Series};
 pub use check::{Columns, check};
-pub use contrast::{ContrastAnswer, ContrastColumn, ContrastPlan, ContrastValue, PopulationCount, Populations, Quantiles, Side, check_contrast, contrast};
+pub use contrast::{
+    ContrastAnswer, ContrastColumn, ContrastPlan, ContrastValue, PopulationCount, Populations, Quantiles, Side, check_contrast, contrast,
+};
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use intern::Caches;

@@ -161,7 +161,14 @@ impl Search<'_> {
         }
     }
 
-    fn block(&self, segment: u32, block: u32, best: &mut Vec<Candidate>, filter: &mut FilterBuffers, scratch: &mut Scratch) -> Result<(), EngineError> {
+    fn block(
+        &self,
+        segment: u32,
+        block: u32,
+        best: &mut Vec<Candidate>,
+        filter: &mut FilterBuffers,
+        scratch: &mut Scratch,
+    ) -> Result<(), EngineError> {
         let ready = &self.prepared.segments[segment as usize];
         let store = ready.segment;
         let times = store.read_times(block as usize, scratch)?;

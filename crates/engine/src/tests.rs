@@ -27,7 +27,8 @@ fn segment(events: &[(TimeNs, f64, Json)]) -> Arc<Segment> {
 
 /// `n` events, one a second from 0, of three services and one user each.
 fn many(n: i64) -> Vec<Arc<Segment>> {
-    let event = |i: i64| (i * S, 1.0, json!({"service": format!("s{}", i % 3), "user": format!("u{i}"), "duration_ms": i, "wide": i * 1_000_003}));
+    let event =
+        |i: i64| (i * S, 1.0, json!({"service": format!("s{}", i % 3), "user": format!("u{i}"), "duration_ms": i, "wide": i * 1_000_003}));
     let events: Vec<_> = (0..n).map(event).collect();
     events.chunks(70_000).rev().map(segment).collect()
 }
@@ -71,8 +72,11 @@ fn groups_with_series_in_one_pass_and_in_two() {
     let segments = many(100);
     // Users are too many for one pass only if there are very many; a raw id column always takes two.
     for breakdown in ["service", "user", "wide"] {
-        let a = ask(&segments, json!({"breakdowns": [breakdown], "calculations": [{"op": "COUNT"}, {"op": "MAX", "column": "duration_ms"}],
-            "granularity": 10, "orders": [{"op": "MAX", "column": "duration_ms", "order": "descending"}], "limit": 2}));
+        let a = ask(
+            &segments,
+            json!({"breakdowns": [breakdown], "calculations": [{"op": "COUNT"}, {"op": "MAX", "column": "duration_ms"}],
+            "granularity": 10, "orders": [{"op": "MAX", "column": "duration_ms", "order": "descending"}], "limit": 2}),
+        );
         assert_eq!((a.results.len(), a.meta.rows_matched, a.meta.rows_scanned), (2, 100, 100));
         assert_eq!(a.results[0][2], Cell::Int(99), "{breakdown}");
         let labels: BTreeSet<String> = a.results.iter().map(|r| format!("{:?}", r[0])).collect();
@@ -93,7 +97,9 @@ fn orders_havings_and_limit() {
         (0, 1.0, json!({"a": 7})),
     ])];
     let sum = json!({"op": "SUM", "column": "v"});
-    let by = |orders: Json, havings: Json| rows(&ask(&segments, json!({"breakdowns": ["a"], "calculations": [sum], "orders": orders, "havings": havings})));
+    let by = |orders: Json, havings: Json| {
+        rows(&ask(&segments, json!({"breakdowns": ["a"], "calculations": [sum], "orders": orders, "havings": havings})))
+    };
     let descending = json!([{"op": "SUM", "column": "v", "order": "descending"}, {"column": "a"}]);
     assert_eq!(by(descending.clone(), json!([])), json!([["y", 5], [null, 5], ["x", 3], [7, null]]));
     assert_eq!(by(json!([{"column": "a"}]), json!([])), json!([[7, null], ["x", 3], ["y", 5], [null, 5]]));
@@ -119,13 +125,10 @@ fn totals_and_other() {
 
 #[test]
 fn rates_are_differences_of_buckets() {
-    let segments = [segment(&[
-        (0, 1.0, json!({"v": 1})),
-        (S, 1.0, json!({"v": 2})),
-        (10 * S, 2.0, json!({"v": 5})),
-        (30 * S, 1.0, json!({"v": 1})),
-    ])];
-    let a = ask(&segments, json!({"calculations": [{"op": "RATE_SUM", "column": "v"}, {"op": "RATE_MAX", "column": "v"}], "granularity": 10}));
+    let segments =
+        [segment(&[(0, 1.0, json!({"v": 1})), (S, 1.0, json!({"v": 2})), (10 * S, 2.0, json!({"v": 5})), (30 * S, 1.0, json!({"v": 1}))])];
+    let a =
+        ask(&segments, json!({"calculations": [{"op": "RATE_SUM", "column": "v"}, {"op": "RATE_MAX", "column": "v"}], "granularity": 10}));
     let series: Vec<Json> = a.series.iter().map(|(t, row)| json!([t / S, row[0], row[1]])).collect();
     assert_eq!(series, [json!([0, null, null]), json!([10, 7, 3]), json!([30, null, null])]);
     assert_eq!(rows(&a), json!([[7, 3]]));
@@ -137,8 +140,11 @@ fn spans_from_before_the_range_are_under_way_in_it() {
         segment(&[(25 * S, 1.0, json!({"g": "b", "duration_ms": 1000}))]),
         segment(&[(0, 2.0, json!({"g": "a", "duration_ms": 15_000.0})), (5 * S, 1.0, json!({"g": "a", "duration_ms": 4_000}))]),
     ];
-    let a = ask(&segments, json!({"breakdowns": ["g"], "calculations": [{"op": "CONCURRENCY"}, {"op": "COUNT"}],
-        "start_time": 10, "end_time": 30, "granularity": 10, "orders": [{"column": "g"}]}));
+    let a = ask(
+        &segments,
+        json!({"breakdowns": ["g"], "calculations": [{"op": "CONCURRENCY"}, {"op": "COUNT"}],
+        "start_time": 10, "end_time": 30, "granularity": 10, "orders": [{"column": "g"}]}),
+    );
     assert_eq!(rows(&a), json!([["a", 0.5, 0], ["b", 0.05, 1]]));
     let series: Vec<Json> = a.series.iter().map(|(t, row)| json!([t / S, row])).collect();
     assert_eq!(series, [json!([10, ["a", 1, 0]]), json!([20, ["b", 0.1, 1]])]);
@@ -162,26 +168,45 @@ fn derived_columns_can_be_asked_about() {
     let segments = [segment(&[(0, 1.0, json!({"x": 1})), (1, 1.0, parent)]), segment(&[(2, 1.0, json!({"x": 1}))])];
     let a = ask(&segments, json!({"breakdowns": ["is_root"]}));
     assert_eq!(rows(&a), json!([[true, 2], [false, 1]]));
-    for (op, value, n) in [("=", json!(true), 2), ("!=", json!(true), 1), ("=", json!("false"), 1), ("exists", Json::Null, 3), ("in", json!([true, false]), 3), ("=", json!(1), 0)] {
+    for (op, value, n) in [
+        ("=", json!(true), 2),
+        ("!=", json!(true), 1),
+        ("=", json!("false"), 1),
+        ("exists", Json::Null, 3),
+        ("in", json!([true, false]), 3),
+        ("=", json!(1), 0),
+    ] {
         let a = ask(&segments, json!({"filters": [{"column": "is_root", "op": op, "value": value}]}));
         assert_eq!(a.meta.rows_matched, n, "{op} {value}");
     }
     let datasets = ["one", "two"].map(Arc::from);
     let knobs = Run::new(0);
-    let plan = plan(&segments, json!({"breakdowns": ["meta.dataset"], "filters": [{"column": "meta.dataset", "op": "starts-with", "value": "o"}]}), &knobs).unwrap();
+    let plan = plan(
+        &segments,
+        json!({"breakdowns": ["meta.dataset"], "filters": [{"column": "meta.dataset", "op": "starts-with", "value": "o"}]}),
+        &knobs,
+    )
+    .unwrap();
     let a = run_on(&segments, &datasets, &plan, &knobs, &Caches::default()).unwrap();
     assert_eq!((rows(&a), a.meta.rows_scanned), (json!([["one", 2]]), 2));
 }
 
 #[test]
 fn very_wide_groups() {
-    let fields = |i: i64| Json::Object((0..81).map(|c| (format!("c{c:02}"), if c % 2 == 0 { json!(i * (1 << 30) + c) } else { json!(format!("{}", i % 7)) })).collect());
+    let fields = |i: i64| {
+        Json::Object(
+            (0..81)
+                .map(|c| (format!("c{c:02}"), if c % 2 == 0 { json!(i * (1 << 30) + c) } else { json!(format!("{}", i % 7)) }))
+                .collect(),
+        )
+    };
     let segments = [segment(&(0..50).map(|i| (i, 1.0, fields(i % 10))).collect::<Vec<_>>())];
     let breakdowns: Vec<String> = (0..81).map(|c| format!("c{c:02}")).collect();
     let a = ask(&segments, json!({"breakdowns": breakdowns, "orders": [{"column": "c00"}]}));
     assert_eq!(a.results.len(), 10);
     for (i, row) in a.results.iter().enumerate() {
-        let wanted: Vec<Cell> = fields(i as i64).as_object().unwrap().values().map(|v| Value::from_json(v).unwrap().into()).chain([Cell::Int(5)]).collect();
+        let wanted: Vec<Cell> =
+            fields(i as i64).as_object().unwrap().values().map(|v| Value::from_json(v).unwrap().into()).chain([Cell::Int(5)]).collect();
         assert_eq!(*row, wanted);
     }
 }
@@ -192,10 +217,16 @@ fn raw_rows_come_in_the_order_asked_for() {
     let times = |spec: Json| -> Vec<i64> { ask(&segments, spec).raw.unwrap().iter().map(|e| e.time / S).collect() };
     assert_eq!(times(json!({"calculations": [], "limit": 3})), [199, 198, 197]);
     assert_eq!(times(json!({"calculations": [], "limit": 2, "orders": [{"column": "time"}], "start_time": 50})), [50, 51]);
-    assert_eq!(times(json!({"calculations": [], "limit": 2, "orders": [{"column": "service", "order": "descending"}, {"column": "duration_ms"}]})), [2, 5]);
+    assert_eq!(
+        times(json!({"calculations": [], "limit": 2, "orders": [{"column": "service", "order": "descending"}, {"column": "duration_ms"}]})),
+        [2, 5]
+    );
     let a = ask(&segments, json!({"calculations": [], "filters": [{"column": "user", "op": "=", "value": "u7"}]}));
     let event = &a.raw.as_ref().unwrap()[0];
-    assert_eq!(serde_json::to_value(event).unwrap(), json!({"time": "1970-01-01T00:00:07Z", "data": {"service": "s1", "user": "u7", "duration_ms": 7, "wide": 7_000_021}}));
+    assert_eq!(
+        serde_json::to_value(event).unwrap(),
+        json!({"time": "1970-01-01T00:00:07Z", "data": {"service": "s1", "user": "u7", "duration_ms": 7, "wide": 7_000_021}})
+    );
 }
 
 #[test]
@@ -216,7 +247,8 @@ fn hurrying() -> Instant {
 fn a_deadline_leaves_a_partial_answer_that_says_so() {
     let segments = many(400_000);
     let in_minutes = |n: u64| Run { clock: hurrying, deadline: Some(hurrying() + Duration::from_secs(60 * n)), threads: 1, ..Run::new(0) };
-    let a = ask_with(&segments, json!({"calculations": [{"op": "COUNT"}, {"op": "MIN", "column": "duration_ms"}]}), in_minutes(16)).unwrap();
+    let a =
+        ask_with(&segments, json!({"calculations": [{"op": "COUNT"}, {"op": "MIN", "column": "duration_ms"}]}), in_minutes(16)).unwrap();
     let counted = a.results[0][0].as_f64().unwrap();
     assert!(a.meta.coverage > 0.0 && a.meta.coverage < 1.0, "{}", a.meta.coverage);
     assert_eq!((counted / 400_000.0, a.results[0][1].as_f64()), (a.meta.coverage, Some(400_000.0 - counted)), "the newest events");
@@ -271,8 +303,17 @@ fn progress_and_partial_answers_are_told() {
         let knobs = Run {
             clock: hurrying,
             threads,
-            on_progress: Some(Box::new({ let tell = Arc::clone(&tell); move |p| tell.lock().push(p) })),
-            on_partial: Some((Duration::from_secs(1), Box::new({ let show = Arc::clone(&show); move |a| show.lock().push(a) }))),
+            on_progress: Some(Box::new({
+                let tell = Arc::clone(&tell);
+                move |p| tell.lock().push(p)
+            })),
+            on_partial: Some((
+                Duration::from_secs(1),
+                Box::new({
+                    let show = Arc::clone(&show);
+                    move |a| show.lock().push(a)
+                }),
+            )),
             ..Run::new(0)
         };
         told.lock().clear();
@@ -294,7 +335,11 @@ fn progress_and_partial_answers_are_told() {
 #[test]
 fn values_complete_what_is_typed() {
     let segments = [
-        segment(&[(0, 1.0, json!({"a": "apple", "n": 12})), (1, 1.0, json!({"a": "pear", "n": 7})), (2, 1.0, json!({"a": "apricot", "b": true}))]),
+        segment(&[
+            (0, 1.0, json!({"a": "apple", "n": 12})),
+            (1, 1.0, json!({"a": "pear", "n": 7})),
+            (2, 1.0, json!({"a": "apricot", "b": true})),
+        ]),
         segment(&[(9, 1.0, json!({"a": "apple", "n": 12})), (10, 1.0, json!({"a": 5}))]),
     ];
     let all = (0, 100);

@@ -19,7 +19,13 @@ const ENTRIES_MAX: usize = 20_000;
 const SAMPLE_BLOCKS: usize = 4;
 
 /// Up to `limit` values that start with `prefix`, with the events that have them.
-pub fn values(segments: &[Arc<Segment>], column: &str, prefix: &str, limit: usize, range: (TimeNs, TimeNs)) -> Result<Vec<(Value, u64)>, EngineError> {
+pub fn values(
+    segments: &[Arc<Segment>],
+    column: &str,
+    prefix: &str,
+    limit: usize,
+    range: (TimeNs, TimeNs),
+) -> Result<Vec<(Value, u64)>, EngineError> {
     let mut texts: HashMap<String, u64> = HashMap::new();
     let interner = Interner::default();
     let mut numbers: HashMap<u32, u64> = HashMap::new();
@@ -79,7 +85,14 @@ fn add_dict(dict: &Dict, prefix: &str, texts: &mut HashMap<String, u64>) {
     }
 }
 
-fn add_block(segment: &Segment, column: &Column<'_>, block: usize, prefix: &str, interner: &Interner, counts: &mut HashMap<u32, u64>) -> Result<(), EngineError> {
+fn add_block(
+    segment: &Segment,
+    column: &Column<'_>,
+    block: usize,
+    prefix: &str,
+    interner: &Interner,
+    counts: &mut HashMap<u32, u64>,
+) -> Result<(), EngineError> {
     let mut scratch = Scratch::default();
     let mut met: HashMap<u32, u64> = HashMap::new();
     let rows = Rows::Range(0, segment.block_rows(block));

@@ -81,7 +81,9 @@ impl View {
         let field = field?;
         match op {
             CalcOp::Quantile(_) => self.solved[field].as_ref().filter(|s| s.approximate).map(|_| RELATIVE_ERROR),
-            CalcOp::CountDistinct => self.states.fields[field].distinct.as_ref().filter(|d| d.is_sampled()).map(|_| distinct::RELATIVE_ERROR),
+            CalcOp::CountDistinct => {
+                self.states.fields[field].distinct.as_ref().filter(|d| d.is_sampled()).map(|_| distinct::RELATIVE_ERROR)
+            }
             _ => None,
         }
     }
@@ -321,7 +323,7 @@ impl<'q> Table<'q> {
         if plan.series
             && let Some(s) = &total_series
         {
-            answer.total_series = self.points(s, plan, &[0], &[no_labels.clone()]);
+            answer.total_series = self.points(s, plan, &[0], std::slice::from_ref(&no_labels));
             self.note_errors(plan, s, &mut answer.meta);
         }
         let mut rest = all;

@@ -56,6 +56,7 @@ const LANES: usize = 4;
 
 impl<'a> Cells<'a> {
     /// Cells of which nothing is known.
+    #[cfg(test)]
     pub(crate) fn any(list: &'a [u32]) -> Cells<'a> {
         Cells { list, low: 0, width: usize::MAX }
     }

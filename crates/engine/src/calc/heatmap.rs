@@ -180,7 +180,14 @@ mod tests {
 
     #[test]
     fn every_number_is_in_the_bucket_that_is_said() {
-        for values in [vec![0.0, 0.3, 1.0, 1.24, 1.25, 7.9, 1000.0], vec![-3.0, -0.001, 0.0, 2.0], vec![5.0], vec![-5.0, -5.5], vec![0.0], vec![1e-300, 1e300]] {
+        for values in [
+            vec![0.0, 0.3, 1.0, 1.24, 1.25, 7.9, 1000.0],
+            vec![-3.0, -0.001, 0.0, 2.0],
+            vec![5.0],
+            vec![-5.0, -5.5],
+            vec![0.0],
+            vec![1e-300, 1e300],
+        ] {
             let range = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
             for weighted in [false, true] {
                 let mut heat = Heat::new(HeatPlan::new(range, weighted));

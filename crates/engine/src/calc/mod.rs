@@ -57,7 +57,11 @@ impl CalcPlan {
     pub(crate) fn cell_bytes(&self) -> usize {
         let counts = if self.weighted { 8 } else { 4 };
         let field = |f: &FieldPlan| {
-            let numbers = if f.numbers.wanted() { counts + 8 * usize::from(f.numbers.sum) + 8 * usize::from(f.numbers.min) + 8 * usize::from(f.numbers.max) } else { 0 };
+            let numbers = if f.numbers.wanted() {
+                counts + 8 * usize::from(f.numbers.sum) + 8 * usize::from(f.numbers.min) + 8 * usize::from(f.numbers.max)
+            } else {
+                0
+            };
             let distinct = match f.distinct {
                 Some(DistinctPlan::Bits(width)) => width / 8 + 24,
                 _ => 0,
@@ -100,7 +104,12 @@ impl States {
             distinct: f.distinct.map(Distinct::new),
             exact: f.exact,
         });
-        States { n_cells: 0, count: Counts::new(plan.weighted), fields: fields.collect(), concurrency: plan.concurrency.map(Concurrency::new) }
+        States {
+            n_cells: 0,
+            count: Counts::new(plan.weighted),
+            fields: fields.collect(),
+            concurrency: plan.concurrency.map(Concurrency::new),
+        }
     }
 
     /// Makes room for cells, and for the groups of CONCURRENCY.

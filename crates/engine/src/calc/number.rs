@@ -306,7 +306,6 @@ fn float(f: f64) -> Cell {
     if f.is_finite() { Cell::number(f) } else { Cell::Null }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,9 +5,12 @@
 //!
 //! Owns: the state and its accuracy. Never does: read blocks.
 
+mod kept;
+
 use super::count::{CellMap, grow};
 use super::number::{ordered, unordered};
 use crate::run::parallel;
+use kept::{Kept, LISTS, List, Plain, Weighted};
 use std::sync::Arc;
 
 /// A cell with fewer numbers than this answers exactly.
@@ -18,8 +21,6 @@ pub(crate) const RELATIVE_ERROR: f64 = 0.01;
 const SHIFT: u32 = 46;
 /// Buckets of a cell at most: 32 powers of two.
 const WINDOW_KEYS: u32 = 32 * 64;
-/// Kept numbers are spread over this many lists, by cell, so that each can be sorted inside a CPU's cache.
-const LISTS: usize = 256;
 
 /// How a column's numbers become buckets.
 #[derive(Clone, Debug, PartialEq)]
@@ -117,114 +118,6 @@ fn middle_of(key: u64, whole: bool) -> f64 {
         false => middle,
         true if high - low <= 1.0 => low.ceil(),
         true => middle.floor(),
-    }
-}
-
-#[derive(Clone, Copy, Debug)]
-#[repr(C, packed(4))]
-struct Plain {
-    value: f64,
-    cell: u32,
-}
-
-#[derive(Clone, Copy, Debug)]
-#[repr(C, packed(4))]
-struct Weighted {
-    value: f64,
-    weight: f64,
-    cell: u32,
-}
-
-/// Entries of a piece of a [`List`], at least and at most.
-const PIECE: (usize, usize) = (64, 8192);
-
-/// A list that grows without moving what it holds.
-#[derive(Clone, Debug)]
-struct List<T> {
-    full: Vec<Vec<T>>,
-    open: Vec<T>,
-}
-
-impl<T: Copy> List<T> {
-    const EMPTY: List<T> = List { full: Vec::new(), open: Vec::new() };
-
-    #[inline(always)]
-    fn push(&mut self, t: T) {
-        if self.open.len() == self.open.capacity() {
-            self.next_piece();
-        }
-        self.open.push(t);
-    }
-
-    #[inline(never)]
-    fn next_piece(&mut self) {
-        let n = (self.open.capacity() * 2).clamp(PIECE.0, PIECE.1);
-        let full = std::mem::replace(&mut self.open, Vec::with_capacity(n));
-        if !full.is_empty() {
-            self.full.push(full);
-        }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &T> {
-        self.full.iter().flatten().chain(&self.open)
-    }
-
-    fn len(&self) -> usize {
-        self.full.iter().map(Vec::len).sum::<usize>() + self.open.len()
-    }
-
-    fn memory(&self) -> usize {
-        (self.full.iter().map(Vec::capacity).sum::<usize>() + self.open.capacity()) * size_of::<T>()
-    }
-
-    fn append(&mut self, other: &mut List<T>) {
-        self.full.append(&mut other.full);
-        if !other.open.is_empty() {
-            self.full.push(std::mem::take(&mut other.open));
-        }
-    }
-}
-
-/// Numbers kept as they are, in lists by cell.
-#[derive(Clone, Debug)]
-enum Kept {
-    Plain(Vec<List<Plain>>),
-    Weighted(Vec<List<Weighted>>),
-}
-
-impl Kept {
-    fn new(weighted: bool) -> Kept {
-        if weighted { Kept::Weighted(vec![List::EMPTY; LISTS]) } else { Kept::Plain(vec![List::EMPTY; LISTS]) }
-    }
-
-    #[inline(always)]
-    fn push(&mut self, cell: u32, value: f64, weight: f64) {
-        match self {
-            Kept::Plain(lists) => lists[cell as usize % LISTS].push(Plain { value, cell }),
-            Kept::Weighted(lists) => lists[cell as usize % LISTS].push(Weighted { value, weight, cell }),
-        }
-    }
-
-    /// Calls `f` with cell, number and weight of the entries of a list.
-    fn each(&self, i: usize, mut f: impl FnMut(u32, f64, f64)) {
-        match self {
-            Kept::Plain(lists) => lists[i].iter().for_each(|p| f(p.cell, p.value, 1.0)),
-            Kept::Weighted(lists) => lists[i].iter().for_each(|w| f(w.cell, w.value, w.weight)),
-        }
-    }
-
-    fn len(&self, i: usize) -> usize {
-        match self {
-            Kept::Plain(lists) => lists[i].len(),
-            Kept::Weighted(lists) => lists[i].len(),
-        }
-    }
-
-    fn memory(&self) -> usize {
-        match self {
-            Kept::Plain(lists) => lists.iter().map(List::memory).sum(),
-            Kept::Weighted(lists) => lists.iter().map(List::memory).sum(),
-        }
     }
 }
 
@@ -644,82 +537,4 @@ impl Solved {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn naive(values: &[(f64, f64)], share: f64) -> f64 {
-        let mut sorted = values.to_vec();
-        sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
-        let total: f64 = sorted.iter().map(|v| v.1).sum();
-        let mut passed = 0.0;
-        for (v, w) in &sorted {
-            passed += w;
-            if passed >= total * share * (1.0 - 1e-12) {
-                return *v;
-            }
-        }
-        sorted[sorted.len() - 1].0
-    }
-
-    /// Numbers of a few shapes: spread over decades, with zeros and minus signs, integers, all alike.
-    fn shape(which: usize, i: u64) -> f64 {
-        let u = (crate::intern::mix(i) >> 11) as f64 / (1u64 << 53) as f64;
-        match which {
-            0 => (u * 14.0).exp() * 0.01,
-            1 => ((u - 0.5) * 1000.0).trunc() * if i % 7 == 0 { 0.0 } else { 1.0 },
-            2 => (u * 200.0).floor(),
-            3 => (u * 1e7).floor(),
-            4 => -(u * 60.0 - 30.0).exp(),
-            5 => if i % 3 == 0 { 0.0 } else { (u * 80.0 - 40.0).exp2() },
-            6 => if i % 3 == 0 { 0.0 } else { -u - 0.1 },
-            7 => [5e-324, 1e-310, 1e-300, -9e18, 0.0, 3.0][(i % 6) as usize],
-            8 => [5e-324, 1e-310, -2e-310, 0.0][(i % 4) as usize],
-            _ => 42.5,
-        }
-    }
-
-    #[test]
-    fn percentiles_keep_their_bound() {
-        let shares = vec![0.99, 0.001, 0.5, 0.95, 0.25];
-        for which in 0..10 {
-            for n in [1u64, 2, 127, 128, 129, 300, 5000] {
-                for (weighted, buckets, compacted, halves) in
-                    [(false, true, false, false), (true, true, false, true), (false, false, false, true), (false, false, true, false), (true, false, true, true), (false, true, false, true)]
-                {
-                    let values: Vec<(f64, f64)> = (0..n).map(|i| (shape(which, i), if weighted { 1.0 + (i % 5) as f64 } else { 1.0 })).collect();
-                    let range = values.iter().fold((f64::MAX, f64::MIN), |(a, b), v| (a.min(v.0), b.max(v.0)));
-                    let whole = matches!(which, 2 | 3);
-                    let mut plan = QuantilePlan::new(shares.clone(), range, whole, weighted);
-                    if !buckets {
-                        plan = plan.without_buckets();
-                    }
-                    let plan = Arc::new(plan);
-                    let make = |part: &[(f64, f64)]| {
-                        let mut q = Quantiles::new(Arc::clone(&plan));
-                        q.resize(300);
-                        let (v, w): (Vec<f64>, Vec<f64>) = part.iter().copied().unzip();
-                        q.add(&vec![257; v.len()], &v, weighted.then_some(&w));
-                        q
-                    };
-                    let at = if halves { values.len() / 2 } else { 0 };
-                    let mut q = make(&values[..at]);
-                    q.merge(make(&values[at..]), CellMap::Same);
-                    if compacted {
-                        q.compact();
-                    }
-                    let mut rolled = Quantiles::new(Arc::clone(&plan));
-                    rolled.resize(4);
-                    let to: Vec<u32> = (0..300).map(|c| c % 4).collect();
-                    rolled.merge(q, CellMap::To(&to));
-                    let solved = rolled.solve(2);
-                    for share in &shares {
-                        let (got, want) = (solved.get(1, *share).unwrap(), naive(&values, *share));
-                        let slack = if n < u64::from(EXACT) { 0.0 } else { RELATIVE_ERROR * want.abs() };
-                        assert!((got - want).abs() <= slack, "shape {which} n {n} weighted {weighted} share {share}: {got}, not {want}");
-                        assert_eq!(solved.get(0, *share), None);
-                    }
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -63,7 +63,9 @@ pub(crate) fn field(name: &str, known: &dyn Columns) -> Result<Field, EngineErro
         _ => {}
     }
     if let Some(prefix) = RELATIONAL.into_iter().find(|p| name.starts_with(p)) {
-        return Err(EngineError::invalid(format!("'{name}': relational fields ('{prefix}…') are not answered yet; ask about the span's own columns")));
+        return Err(EngineError::invalid(format!(
+            "'{name}': relational fields ('{prefix}…') are not answered yet; ask about the span's own columns"
+        )));
     }
     Err(EngineError::UnknownColumn { column: name.to_owned(), near: near(name, known.names()) })
 }
@@ -126,7 +128,9 @@ mod tests {
 
     #[test]
     fn near_names_are_suggested() {
-        let names = || ["service.name", "http.status_code", "duration_ms", "user.id", "trace.trace_id", "db.duration_ms"].map(String::from).to_vec();
+        let names = || {
+            ["service.name", "http.status_code", "duration_ms", "user.id", "trace.trace_id", "db.duration_ms"].map(String::from).to_vec()
+        };
         assert_eq!(near("servicename", names()), ["service.name"]);
         assert_eq!(near("Duration_MS", names())[0], "duration_ms");
         assert_eq!(near("status_code", names()), ["http.status_code"]);

@@ -34,13 +34,18 @@ pub(crate) fn condition(f: &Filter, known: &dyn Columns, limits: &Limits) -> Res
 fn one(f: &Filter) -> Result<Value, EngineError> {
     match &f.value {
         Some(v) => scalar(v, &f.column),
-        None => Err(EngineError::invalid(format!("filter on '{}': the operator needs a value other than null; use 'exists' or 'does-not-exist' to ask for missing ones", f.column))),
+        None => Err(EngineError::invalid(format!(
+            "filter on '{}': the operator needs a value other than null; use 'exists' or 'does-not-exist' to ask for missing ones",
+            f.column
+        ))),
     }
 }
 
 fn scalar(json: &serde_json::Value, column: &str) -> Result<Value, EngineError> {
     match Value::from_json(json) {
-        Some(Value::Null) => Err(EngineError::invalid(format!("filter on '{column}': null is not a value; use 'exists' or 'does-not-exist'"))),
+        Some(Value::Null) => {
+            Err(EngineError::invalid(format!("filter on '{column}': null is not a value; use 'exists' or 'does-not-exist'")))
+        }
         Some(v) => Ok(v.canonical()),
         None => Err(EngineError::invalid(format!("filter on '{column}': the value must be text, a number, true or false, not {json}"))),
     }

@@ -14,9 +14,9 @@ use crate::plan::{Calc, CalcOp, HavingIf, OrderBy, OrderKey, Plan};
 use crate::{EngineError, Field, Run, SeriesMode};
 pub(crate) use columns::field;
 pub(crate) use filters::condition;
-pub(crate) use range::range;
 use model::query::{Calculation, Direction, FilterOp, Having, Order, QuerySpec};
 use model::{Limits, NS_PER_SECOND};
+pub(crate) use range::range;
 
 /// Checks a question against the columns of its dataset and fills in what it leaves open.
 pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) -> Result<Plan, EngineError> {
@@ -93,7 +93,9 @@ fn lists(spec: &QuerySpec, limits: &Limits) -> Result<(), EngineError> {
     }
     if let Some(c) = calculations.iter().find(|c| !c.filters.is_empty()) {
         let key = c.key();
-        return Err(EngineError::invalid(format!("calculation '{key}' has filters of its own, which are not answered yet; filter the whole question")));
+        return Err(EngineError::invalid(format!(
+            "calculation '{key}' has filters of its own, which are not answered yet; filter the whole question"
+        )));
     }
     Ok(())
 }
@@ -140,7 +142,9 @@ fn calculations(spec: &QuerySpec, breakdowns: &[Field], known: &dyn Columns) -> 
         };
         let field = match (op, &c.column) {
             (CalcOp::Count, None) | (CalcOp::Concurrency, None) => None,
-            (CalcOp::Concurrency, Some(_)) => return Err(EngineError::invalid("CONCURRENCY takes no column: it uses the event time and duration_ms")),
+            (CalcOp::Concurrency, Some(_)) => {
+                return Err(EngineError::invalid("CONCURRENCY takes no column: it uses the event time and duration_ms"));
+            }
             (_, None) => return Err(EngineError::invalid(format!("{} needs a column", c.op))),
             (_, Some(name)) => Some(field(name, known)?),
         };
@@ -180,7 +184,9 @@ fn order(o: &Order, calculations: &[Calc], breakdowns: &[Field], raw: bool, know
             Some(i) => OrderKey::Calc(i),
             None => {
                 let key = column.map_or_else(|| op.to_owned(), |c| format!("{op}({c})"));
-                return Err(EngineError::invalid(format!("order by '{key}': it is not among the calculations; add it there or order by one of them")));
+                return Err(EngineError::invalid(format!(
+                    "order by '{key}': it is not among the calculations; add it there or order by one of them"
+                )));
             }
         },
         (None, Some(name)) => match breakdowns.iter().position(|b| b.name() == name) {
@@ -188,7 +194,9 @@ fn order(o: &Order, calculations: &[Calc], breakdowns: &[Field], raw: bool, know
             None => match calculations.iter().position(|c| *c.key == *name) {
                 Some(i) if calculations[i].op != CalcOp::Heatmap => OrderKey::Calc(i),
                 _ => {
-                    return Err(EngineError::invalid(format!("order by '{name}': it is not among the breakdowns; add it there or order by one of them")));
+                    return Err(EngineError::invalid(format!(
+                        "order by '{name}': it is not among the breakdowns; add it there or order by one of them"
+                    )));
                 }
             },
         },
@@ -235,7 +243,9 @@ fn granularity(
         let max = limits.buckets_max as u64;
         if buckets > max {
             let least = (range as u64).div_ceil(max).div_ceil(NS_PER_SECOND as u64);
-            return Err(EngineError::invalid(format!("granularity would make {buckets} buckets, at most {max} are allowed; use {least} or more")));
+            return Err(EngineError::invalid(format!(
+                "granularity would make {buckets} buckets, at most {max} are allowed; use {least} or more"
+            )));
         }
     }
     if calculations.is_empty() {

@@ -2,10 +2,10 @@
 //!
 //! Owns: counting by code, stored counts, quantiles from buckets, the score. Never does: pick rows.
 
+use super::Part;
 use super::answer::{ContrastColumn, ContrastValue, Quantiles};
 use super::plan::ContrastPlan;
 use super::rows::Picked;
-use super::Part;
 use crate::intern::{Key, id_text};
 use crate::scan::select::{Rows, is_valid};
 use crate::{Cell, EngineError};
@@ -396,7 +396,8 @@ fn finish(
             }
         }
     }
-    let base = |pair: Pair| Pair { selection: pair.selection, other: if plan.rest { (pair.other - pair.selection).max(0.0) } else { pair.other } };
+    let base =
+        |pair: Pair| Pair { selection: pair.selection, other: if plan.rest { (pair.other - pair.selection).max(0.0) } else { pair.other } };
     let present = base(counted.present);
     let missing = Pair {
         selection: clean(totals.selection.weight - present.selection, totals.selection.weight),
@@ -416,7 +417,8 @@ fn finish(
             (bound, ContrastValue { value, selection: p.selection, baseline: p.other })
         })
         .collect();
-    scored.sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| y.selection.total_cmp(&x.selection)).then_with(|| x.value.compare(&y.value)));
+    scored
+        .sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| y.selection.total_cmp(&x.selection)).then_with(|| x.value.compare(&y.value)));
     let quantiles = has_numbers.then(|| {
         let numbers: Vec<(u32, Pair)> = counted.numbers.iter().map(|(b, p)| (*b, base(*p))).collect();
         score = score.max(distribution_bound(&numbers, &totals));

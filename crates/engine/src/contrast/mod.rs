@@ -45,11 +45,7 @@ pub fn contrast(segments: &[Arc<Segment>], datasets: &[Arc<str>], plan: &Contras
         stopped()?;
         let dataset = datasets.get(i).map_or("", |d| d);
         let segment = &*segments[i];
-        Ok(Part {
-            segment,
-            selection: rows::pick(segment, dataset, &plan.selection)?,
-            other: rows::pick(segment, dataset, &plan.other)?,
-        })
+        Ok(Part { segment, selection: rows::pick(segment, dataset, &plan.selection)?, other: rows::pick(segment, dataset, &plan.other)? })
     });
     let parts: Vec<Part<'_>> = picked.into_iter().collect::<Result<_, EngineError>>()?;
     let memory: usize = parts.iter().map(|p| p.selection.memory() + p.other.memory()).sum();

@@ -53,7 +53,12 @@ pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limit
         }
         let mut time = whole;
         if p.time_range.is_some() || p.start_time.is_some() || p.end_time.is_some() {
-            let own = QuerySpec { time_range: p.time_range, start_time: p.start_time.clone(), end_time: p.end_time.clone(), ..QuerySpec::default() };
+            let own = QuerySpec {
+                time_range: p.time_range,
+                start_time: p.start_time.clone(),
+                end_time: p.end_time.clone(),
+                ..QuerySpec::default()
+            };
             time = range(&own, run.now)?;
             if inside {
                 time = (time.0.max(whole.0), time.1.min(whole.1).max(time.0.max(whole.0)));

@@ -41,9 +41,7 @@ impl BlockRows {
 impl Picked {
     pub(crate) fn memory(&self) -> usize {
         match self {
-            Picked::Blocks(blocks) => {
-                blocks.iter().map(|b| if let BlockRows::List(rows) = b { rows.capacity() * 4 } else { 0 } + 40).sum()
-            }
+            Picked::Blocks(blocks) => blocks.iter().map(|b| if let BlockRows::List(rows) = b { rows.capacity() * 4 } else { 0 } + 40).sum(),
             _ => 0,
         }
     }

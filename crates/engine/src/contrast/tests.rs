@@ -66,7 +66,13 @@ fn ask(segments: &[Arc<Segment>], spec: serde_json::Value) -> Result<ContrastAns
     contrast(segments, &[], &plan, &run)
 }
 
-fn by_hand(rows: &[Row], weighted: bool, column: &str, selected: impl Fn(&Row) -> bool, other: impl Fn(&Row) -> bool) -> BTreeMap<String, (f64, f64)> {
+fn by_hand(
+    rows: &[Row],
+    weighted: bool,
+    column: &str,
+    selected: impl Fn(&Row) -> bool,
+    other: impl Fn(&Row) -> bool,
+) -> BTreeMap<String, (f64, f64)> {
     let mut out: BTreeMap<String, (f64, f64)> = BTreeMap::new();
     for r in rows {
         let text = r.2.get(column).map_or("null".to_owned(), |v| format!("{:?}", Cell::from(v.clone())));
@@ -106,7 +112,11 @@ fn every_value_is_counted_on_both_sides() {
                 for v in &column.values {
                     let text = if v.value == Cell::Null { "null".to_owned() } else { format!("{:?}", v.value) };
                     let want = want[&text];
-                    assert!((v.selection - want.0).abs() < 1e-6 && (v.baseline - want.1).abs() < 1e-6, "{} {text} {v:?} {want:?}", column.column);
+                    assert!(
+                        (v.selection - want.0).abs() < 1e-6 && (v.baseline - want.1).abs() < 1e-6,
+                        "{} {text} {v:?} {want:?}",
+                        column.column
+                    );
                 }
             }
         }
@@ -119,7 +129,8 @@ fn what_differs_comes_first_and_what_does_not_is_said_to_be_chance() {
     let segments = segments(&rows, false);
     let day = json!({"start_time": 0, "end_time": 100});
     let answer =
-        ask(&segments, json!({"query": day, "selection": {"filters": [{"column": "slow", "op": "=", "value": true}]}, "limit": 10})).unwrap();
+        ask(&segments, json!({"query": day, "selection": {"filters": [{"column": "slow", "op": "=", "value": true}]}, "limit": 10}))
+            .unwrap();
     let first: Vec<&str> = answer.columns.iter().take(3).map(|c| &*c.column).collect();
     assert_eq!(HashSet::from([first[0], first[1], first[2]]), HashSet::from(["build", "ms", "cache"]));
     for c in &answer.columns {

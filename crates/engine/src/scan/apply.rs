@@ -78,7 +78,14 @@ struct Spare<'a> {
 }
 
 /// Clears the bits of rows that fail a condition.
-fn keep(condition: &Ready<'_>, segment: &Segment, block: usize, bits: &mut Bitmap, spare: &mut Spare<'_>, scratch: &mut Scratch) -> Result<(), EngineError> {
+fn keep(
+    condition: &Ready<'_>,
+    segment: &Segment,
+    block: usize,
+    bits: &mut Bitmap,
+    spare: &mut Spare<'_>,
+    scratch: &mut Scratch,
+) -> Result<(), EngineError> {
     let Ready::Parts { parts, negate, .. } = condition else {
         if matches!(condition, Ready::Const(false)) {
             bits.clear_all();
@@ -167,7 +174,9 @@ fn keep_part(part: &Part<'_>, segment: &Segment, block: usize, bits: &mut Bitmap
                     set => bits.keep(|row| set.binary_search(&values[row]).is_ok()),
                 },
                 IdTest::Text(test) => {
-                    let Some(kind) = column.kind.id() else { return Err(EngineError::Internal { what: "ids of a column that holds none" }) };
+                    let Some(kind) = column.kind.id() else {
+                        return Err(EngineError::Internal { what: "ids of a column that holds none" });
+                    };
                     let mut text = String::new();
                     bits.keep(|row| {
                         text.clear();

@@ -4,16 +4,16 @@
 //! Never does: read blocks.
 
 use super::numbers::{FloatTest, IntTest, float_test, int_test};
+use crate::EngineError;
 use crate::intern::id_bits;
 use crate::plan::{Condition, Field, PARENT_ID};
-use crate::EngineError;
 use memchr::memmem::Finder;
 use model::Value;
 use model::query::FilterOp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use store::segment::{Column, Dict, Layout};
 use store::Segment;
+use store::segment::{Column, Dict, Layout};
 
 /// Dictionaries up to this size are tested as a whole; larger ones only where rows need it.
 const EAGER_ENTRIES: usize = 1 << 15;
@@ -23,12 +23,12 @@ const EAGER_ENTRIES: usize = 1 << 15;
 pub(crate) struct TextTest {
     op: FilterOp,
     needle: Vec<u8>,
-    finder: Finder<'static>,
+    finder: Box<Finder<'static>>,
 }
 
 impl TextTest {
     fn new(op: FilterOp, needle: &str) -> TextTest {
-        TextTest { op, needle: needle.as_bytes().to_vec(), finder: Finder::new(needle.as_bytes()).into_owned() }
+        TextTest { op, needle: needle.as_bytes().to_vec(), finder: Box::new(Finder::new(needle.as_bytes()).into_owned()) }
     }
 
     pub(crate) fn holds(&self, text: &[u8]) -> bool {
@@ -151,12 +151,17 @@ pub(crate) struct Filter<'s> {
 enum Known<'s> {
     Never,
     Always,
-    Part(Part<'s>, f64),
+    Part(Box<Part<'s>>, f64),
 }
 
 impl<'s> Filter<'s> {
     /// Makes the conditions ready. `None`: no row of the segment can pass.
-    pub(crate) fn compile(conditions: &[Condition], any: bool, segment: &'s Segment, dataset: &str) -> Result<Option<Filter<'s>>, EngineError> {
+    pub(crate) fn compile(
+        conditions: &[Condition],
+        any: bool,
+        segment: &'s Segment,
+        dataset: &str,
+    ) -> Result<Option<Filter<'s>>, EngineError> {
         let mut ready = Vec::new();
         for condition in conditions {
             match compile(condition, segment, dataset)? {
@@ -196,12 +201,7 @@ fn compile<'s>(condition: &Condition, segment: &'s Segment, dataset: &str) -> Re
                 return Ok(Ready::Const(if_root));
             }
             // A root has no parent: the complement of "has one", or just that.
-            let exists = Condition {
-                field: Field::Column(PARENT_ID.into()),
-                op: FilterOp::Exists,
-                negate: if_root,
-                values: Vec::new(),
-            };
+            let exists = Condition { field: Field::Column(PARENT_ID.into()), op: FilterOp::Exists, negate: if_root, values: Vec::new() };
             return compile(&exists, segment, dataset);
         }
     };
@@ -214,7 +214,7 @@ fn compile<'s>(condition: &Condition, segment: &'s Segment, dataset: &str) -> Re
             Known::Part(part, cells) => {
                 share += cells / n_rows as f64;
                 cost += cost_of(&part);
-                parts.push(part);
+                parts.push(*part);
             }
         }
     }
@@ -242,7 +242,7 @@ fn part<'s>(condition: &Condition, segment: &'s Segment, column: Column<'s>) -> 
     let full = column.n_present == segment.n_rows();
     let present = column.n_present as f64;
     if condition.op == FilterOp::Exists {
-        return Ok(if full { Known::Always } else { Known::Part(Part { column, test: Test::Present }, present) });
+        return Ok(if full { Known::Always } else { Known::Part(Box::new(Part { column, test: Test::Present }), present) });
     }
     Ok(match column.layout {
         Layout::Dict => {
@@ -250,7 +250,7 @@ fn part<'s>(condition: &Condition, segment: &'s Segment, column: Column<'s>) -> 
             match code_test(condition, &dict) {
                 None => Known::Never,
                 Some((_, cells)) if full && cells == present => Known::Always,
-                Some((test, cells)) => Known::Part(Part { column, test: Test::Codes(test) }, cells),
+                Some((test, cells)) => Known::Part(Box::new(Part { column, test: Test::Codes(test) }), cells),
             }
         }
         Layout::Bools => {
@@ -260,23 +260,23 @@ fn part<'s>(condition: &Condition, segment: &'s Segment, column: Column<'s>) -> 
                 (true, true) if full => Known::Always,
                 _ => {
                     let test = CodeTest::Range { low: u32::from(!no), span: u32::from(no && yes) };
-                    Known::Part(Part { column, test: Test::Codes(test) }, present / if no && yes { 1.0 } else { 2.0 })
+                    Known::Part(Box::new(Part { column, test: Test::Codes(test) }), present / if no && yes { 1.0 } else { 2.0 })
                 }
             }
         }
         Layout::Ints => match int_test(condition, column.range) {
             None => Known::Never,
             Some((_, 1.0)) if full => Known::Always,
-            Some((test, share)) => Known::Part(Part { column, test: Test::Ints(test) }, share * present),
+            Some((test, share)) => Known::Part(Box::new(Part { column, test: Test::Ints(test) }), share * present),
         },
         Layout::Floats => match float_test(condition, column.range) {
             None => Known::Never,
             Some((_, 1.0)) if full => Known::Always,
-            Some((test, share)) => Known::Part(Part { column, test: Test::Floats(test) }, share * present),
+            Some((test, share)) => Known::Part(Box::new(Part { column, test: Test::Floats(test) }), share * present),
         },
         Layout::Ids => match id_test(condition, column) {
             None => Known::Never,
-            Some(test) => Known::Part(Part { column, test: Test::Ids(test) }, present * 0.01),
+            Some(test) => Known::Part(Box::new(Part { column, test: Test::Ids(test) }), present * 0.01),
         },
     })
 }
@@ -330,10 +330,14 @@ fn code_test(condition: &Condition, dict: &Arc<Dict>) -> Option<(CodeTest, f64)>
     };
     match condition.op {
         FilterOp::Equal | FilterOp::In => {
-            let mut codes: Vec<u32> = condition.values.iter().filter_map(|v| match v {
-                Value::Str(s) => dict.find(s),
-                other => dict.find(&written(other)),
-            }).collect();
+            let mut codes: Vec<u32> = condition
+                .values
+                .iter()
+                .filter_map(|v| match v {
+                    Value::Str(s) => dict.find(s),
+                    other => dict.find(&written(other)),
+                })
+                .collect();
             codes.sort_unstable();
             codes.dedup();
             let (first, last) = (*codes.first()?, *codes.last()?);
@@ -383,13 +387,17 @@ fn cells(dict: &Dict, codes: impl Iterator<Item = u32>) -> f64 {
 fn id_test(condition: &Condition, column: Column<'_>) -> Option<IdTest> {
     let kind = column.kind.id()?;
     if matches!(condition.op, FilterOp::Equal | FilterOp::In) {
-        let mut set: Vec<u128> = condition.values.iter().filter_map(|v| {
-            let parsed = match v {
-                Value::Str(s) => model::parse_id(s.as_bytes()),
-                other => model::parse_id(written(other).as_bytes()),
-            };
-            parsed.filter(|(k, _)| *k == kind).map(|(k, raw)| id_bits(k, &raw))
-        }).collect();
+        let mut set: Vec<u128> = condition
+            .values
+            .iter()
+            .filter_map(|v| {
+                let parsed = match v {
+                    Value::Str(s) => model::parse_id(s.as_bytes()),
+                    other => model::parse_id(written(other).as_bytes()),
+                };
+                parsed.filter(|(k, _)| *k == kind).map(|(k, raw)| id_bits(k, &raw))
+            })
+            .collect();
         set.sort_unstable();
         set.dedup();
         return (!set.is_empty()).then_some(IdTest::Set(set));

@@ -226,7 +226,7 @@ impl Groups {
     }
 
     /// Goes over to arithmetic; answers where the positions so far go.
-    pub(crate) fn to_slots(&mut self) -> Vec<u32> {
+    pub(crate) fn use_slots(&mut self) -> Vec<u32> {
         let (GroupPlan::Slots { n, .. }, Index::Tables(tables)) = (&*self.plan, &mut self.index) else { return Vec::new() };
         let map: Vec<u32> = tables[0].keys.iter().map(|k| *k as u32).collect();
         let n = map.iter().map(|s| *s as usize + 1).max().unwrap_or(0).max(*n);
@@ -360,7 +360,8 @@ mod tests {
         for keys in cases {
             let plan = Arc::new(GroupPlan::new(&keys));
             for many in [[true, true], [false, false], [true, false]] {
-                let mut parts: Vec<(Groups, Vec<(u32, Vec<u64>)>)> = many
+                type Met = Vec<(u32, Vec<u64>)>;
+                let mut parts: Vec<(Groups, Met)> = many
                     .iter()
                     .enumerate()
                     .map(|(part, many)| {
@@ -389,7 +390,7 @@ mod tests {
                     check(&groups, map.as_ref().map_or(*at, |m| m[*at as usize]), ids);
                 }
                 if matches!(*plan, GroupPlan::Slots { .. }) && !groups.is_slots() {
-                    let map = groups.to_slots();
+                    let map = groups.use_slots();
                     for (at, ids) in &met {
                         check(&groups, map[*at as usize], ids);
                     }

@@ -208,7 +208,13 @@ impl KeyPart<'_> {
 }
 
 /// Codes of few rows; a missing cell is left out.
-fn each_code(segment: &Segment, column: &Column<'_>, block: usize, rows: Rows<'_>, mut f: impl FnMut(usize, usize)) -> Result<(), EngineError> {
+fn each_code(
+    segment: &Segment,
+    column: &Column<'_>,
+    block: usize,
+    rows: Rows<'_>,
+    mut f: impl FnMut(usize, usize),
+) -> Result<(), EngineError> {
     let mut failed = None;
     rows.each(|i, row| match segment.code(column, block * BLOCK_ROWS + row) {
         Ok(Some(code)) => f(i, code as usize),

@@ -92,7 +92,15 @@ impl MeasureBuffers {
         Ok(())
     }
 
-    fn add_ints(&mut self, field: &FieldPlan, state: &mut FieldState, column: &Column<'_>, at: BlockRef<'_>, input: Input<'_>, scratch: &mut Scratch) -> Result<(), EngineError> {
+    fn add_ints(
+        &mut self,
+        field: &FieldPlan,
+        state: &mut FieldState,
+        column: &Column<'_>,
+        at: BlockRef<'_>,
+        input: Input<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), EngineError> {
         let rows = input.0;
         self.ints.clear();
         let few = rows.len() <= SINGLE_ROWS;
@@ -117,7 +125,14 @@ impl MeasureBuffers {
         Ok(())
     }
 
-    fn add_floats(&mut self, state: &mut FieldState, column: &Column<'_>, at: BlockRef<'_>, input: Input<'_>, scratch: &mut Scratch) -> Result<(), EngineError> {
+    fn add_floats(
+        &mut self,
+        state: &mut FieldState,
+        column: &Column<'_>,
+        at: BlockRef<'_>,
+        input: Input<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), EngineError> {
         let rows = input.0;
         let few = rows.len() <= SINGLE_ROWS;
         let (values, valid) = if few { (&[][..], Valid::All) } else { at.segment.read_floats(column, at.block, scratch)? };
@@ -180,7 +195,14 @@ fn add_to_distributions(state: &mut FieldState, cells: Cells<'_>, values: &[f64]
 }
 
 /// Values that are counted by identity.
-fn add_keys(distinct: &mut Distinct, columns: &[Column<'_>], at: BlockRef<'_>, rows: Rows<'_>, cells: &[u32], scratch: &mut Scratch) -> Result<(), EngineError> {
+fn add_keys(
+    distinct: &mut Distinct,
+    columns: &[Column<'_>],
+    at: BlockRef<'_>,
+    rows: Rows<'_>,
+    cells: &[u32],
+    scratch: &mut Scratch,
+) -> Result<(), EngineError> {
     for column in columns {
         let mut last = None;
         each_key(column, at, rows, scratch, |i, key| {
@@ -198,7 +220,12 @@ type Out<'o, T> = (&'o mut Vec<T>, &'o mut Vec<u32>, &'o mut Vec<f64>);
 type Gathered<'o, T> = (&'o [T], Cells<'o>, Option<&'o [f64]>);
 
 /// The numbers of selected rows with their cells and weights, without the missing ones; copied only where needed.
-fn gather<'o, T: Copy>(values: &'o [T], valid: Valid<'_>, (rows, cells, weights): (Rows<'_>, Cells<'o>, Option<&'o [f64]>), out: Out<'o, T>) -> Gathered<'o, T> {
+fn gather<'o, T: Copy>(
+    values: &'o [T],
+    valid: Valid<'_>,
+    (rows, cells, weights): (Rows<'_>, Cells<'o>, Option<&'o [f64]>),
+    out: Out<'o, T>,
+) -> Gathered<'o, T> {
     let (out_values, out_cells, out_weights) = out;
     out_values.clear();
     out_cells.clear();

@@ -171,7 +171,7 @@ impl Worker {
             && matches!(pass.grouping, Grouping::Find { roomy: true, .. })
             && groups.is_crowded()
         {
-            let map = groups.to_slots();
+            let map = groups.use_slots();
             let n = groups.len();
             self.remap(pass, &map, n);
         }

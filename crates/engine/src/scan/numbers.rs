@@ -81,7 +81,10 @@ fn float_ceil(i: i64) -> f64 {
 /// Largest integer that is not above a float; none if even the smallest is.
 fn int_floor(f: f64) -> Option<i64> {
     let f = f.floor();
-    (f >= -TWO_63).then(|| if f >= TWO_63 { i64::MAX } else { f as i64 })
+    if f < -TWO_63 {
+        return None;
+    }
+    Some(if f >= TWO_63 { i64::MAX } else { f as i64 })
 }
 
 fn int_ceil(f: f64) -> Option<i64> {

@@ -2,9 +2,9 @@
 //!
 //! Owns: threads, budget, deadline, cancel, progress. Never does: the work on a block.
 
+use super::Worker;
 use super::group::{GroupPlan, Groups};
 use super::prepare::Prepared;
-use super::Worker;
 use crate::calc::count::CellMap;
 use crate::calc::{CalcPlan, States};
 use crate::intern::Caches;
@@ -206,7 +206,11 @@ impl Pass<'_, '_> {
         if interned > 0 {
             let mut reserved = shared.interned.1.lock();
             if interned > *reserved {
-                budget.reserve(interned - *reserved, "values to group by", "filter more, group by other columns, or narrow the time range")?;
+                budget.reserve(
+                    interned - *reserved,
+                    "values to group by",
+                    "filter more, group by other columns, or narrow the time range",
+                )?;
                 *reserved = interned;
             }
         }
@@ -238,7 +242,14 @@ impl Pass<'_, '_> {
         self.prepared.keys.iter().filter(|k| k.is_open()).map(|k| k.ids.interner.bytes()).sum()
     }
 
-    fn tell(&self, run: &Run, shared: &Shared<'_>, rows_done: u64, (told, shown): (&mut Instant, &mut Instant), on_found: Option<OnFound<'_>>) {
+    fn tell(
+        &self,
+        run: &Run,
+        shared: &Shared<'_>,
+        rows_done: u64,
+        (told, shown): (&mut Instant, &mut Instant),
+        on_found: Option<OnFound<'_>>,
+    ) {
         let now = (run.clock)();
         // A second pass, which reads the same again, tells nothing.
         if let Some(on_progress) = &run.on_progress

@@ -151,10 +151,10 @@ pub(crate) fn is_valid(valid: Valid<'_>, row: usize) -> bool {
 pub(crate) fn each_run(words: &[u64], low: usize, high: usize, mut f: impl FnMut(usize, usize)) {
     // The run that is still open.
     let mut from = None;
-    for i in low / 64..high.div_ceil(64) {
+    for (i, word) in words.iter().enumerate().take(high.div_ceil(64)).skip(low / 64) {
         let base = i * 64;
         let inside = low_bits(high - base) & !low_bits(low.saturating_sub(base));
-        let mut word = words[i] & inside;
+        let mut word = word & inside;
         if word == u64::MAX {
             from.get_or_insert(base);
             continue;
@@ -271,11 +271,13 @@ mod tests {
     #[test]
     fn runs_of_bits() {
         for seed in 0..50u64 {
-            let words: Vec<u64> = (0..5).map(|i| match crate::intern::mix(seed * 5 + i) % 4 {
-                0 => u64::MAX,
-                1 => 0,
-                _ => crate::intern::mix(seed + i * 99),
-            }).collect();
+            let words: Vec<u64> = (0..5)
+                .map(|i| match crate::intern::mix(seed * 5 + i) % 4 {
+                    0 => u64::MAX,
+                    1 => 0,
+                    _ => crate::intern::mix(seed + i * 99),
+                })
+                .collect();
             for (low, high) in [(0, 320), (0, 64), (3, 70), (64, 320), (63, 65), (100, 100), (1, 319)] {
                 let mut found = Vec::new();
                 each_run(&words, low, high, |from, to| {
