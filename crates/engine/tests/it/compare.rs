@@ -172,7 +172,8 @@ fn raw(rows: &[RawEvent], matched: &[&Event], question: &Question, limit: usize,
     require(rows.len() == wanted, || format!("{} raw rows, not {wanted}", rows.len()))?;
     // -0.0 and 0.0 are one value.
     let text = |time: i64, rate: f64, fields: &BTreeMap<String, Value>| {
-        let fields: Vec<_> = fields.iter().map(|(name, v)| if let Value::Float(0.0) = v { (name, &Value::Float(0.0)) } else { (name, v) }).collect();
+        let fields: Vec<_> =
+            fields.iter().map(|(name, v)| if let Value::Float(0.0) = v { (name, &Value::Float(0.0)) } else { (name, v) }).collect();
         format!("{time} {rate} {fields:?}")
     };
     let mut left: BTreeMap<String, Vec<&Event>> = BTreeMap::new();
@@ -228,9 +229,7 @@ fn order_keys(question: &Question) -> Vec<(OrderKey, bool)> {
     let calculations = oracle::calculations(spec);
     let key = |op: &Option<String>, column: &Option<String>| match op {
         None => OrderKey::Breakdown(spec.breakdowns.iter().position(|b| Some(b) == column.as_ref()).expect("a breakdown")),
-        Some(op) => OrderKey::Calculation(
-            calculations.iter().position(|c| c.op == *op && c.column == *column).expect("a calculation"),
-        ),
+        Some(op) => OrderKey::Calculation(calculations.iter().position(|c| c.op == *op && c.column == *column).expect("a calculation")),
     };
     let orders = spec.orders.iter().map(|o| (key(&o.op, &o.column), o.order == Some(Direction::Descending)));
     // Without orders the largest of the first calculation come first.

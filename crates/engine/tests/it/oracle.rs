@@ -60,20 +60,21 @@ pub(crate) enum Expected {
     /// A number from here to there.
     Between(f64, f64),
     /// The same for a percentile; if it is said to be approximate and the events are many, one percent more.
-    Percentile {
-        low: f64,
-        high: f64,
-        few: bool,
-    },
+    Percentile { low: f64, high: f64, few: bool },
     /// A heatmap of these numbers with these weights.
     Heatmap(Vec<(f64, f64)>),
     /// No document says.
     Anything,
 }
 
+/// What sums of this magnitude may be off by, next to zero also as numbers get coarse there.
+fn rounding(magnitude: f64) -> f64 {
+    magnitude * 1e-9 + f64::MIN_POSITIVE
+}
+
 impl Expected {
     fn near(value: f64, magnitude: f64) -> Expected {
-        let slack = magnitude * 1e-9;
+        let slack = rounding(magnitude);
         Expected::Between(value - slack, value + slack)
     }
 
@@ -259,8 +260,7 @@ pub(crate) fn answer(events: &[Event], question: &Question, granularity_ns: i64)
     }
     let weighted = !spec.usage_mode.unwrap_or(false);
     let range = (i128::from(question.start_ns), i128::from(question.end_ns));
-    let mut truth =
-        Truth { groups: BTreeMap::new(), outside: BTreeSet::new(), series: BTreeMap::new(), n_matched: matched.len() };
+    let mut truth = Truth { groups: BTreeMap::new(), outside: BTreeSet::new(), series: BTreeMap::new(), n_matched: matched.len() };
     for (group, (members, spans)) in groups {
         if !inside.contains(&group) {
             truth.outside.insert(group.clone());
@@ -270,7 +270,8 @@ pub(crate) fn answer(events: &[Event], question: &Question, granularity_ns: i64)
             let start = i128::from(event.time_ns.div_euclid(granularity_ns)) * i128::from(granularity_ns);
             buckets.entry(start).or_default().push(event);
         }
-        let context = Context { weighted, range, buckets: &buckets, members: &members, spans: &spans, granularity: i128::from(granularity_ns) };
+        let context =
+            Context { weighted, range, buckets: &buckets, members: &members, spans: &spans, granularity: i128::from(granularity_ns) };
         let series = context.bucket_starts().into_iter().map(|start| {
             let cells = calculations.iter().map(|c| context.bucket_cell(c, start)).collect();
             (start, cells)
@@ -421,7 +422,7 @@ impl Context<'_> {
         let plain = Calculation { op, ..calculation.clone() };
         match (self.cell(&plain, events).numbers(), self.cell(&plain, before).numbers()) {
             (Some((a, b)), Some((c, d))) => {
-                let slack = (a.abs() + c.abs()) * 1e-9;
+                let slack = rounding(a.abs() + c.abs());
                 Expected::Between(a - d - slack, b - c + slack)
             }
             _ => Expected::Is(Value::Null),
@@ -433,7 +434,7 @@ impl Context<'_> {
         let rates: Vec<(f64, f64)> = self.buckets.keys().filter_map(|start| self.bucket_cell(calculation, *start).numbers()).collect();
         let n = rates.len() as f64;
         let (low, high) = rates.iter().fold((0.0, 0.0), |(low, high), rate| (low + rate.0 / n, high + rate.1 / n));
-        let slack = (low.abs() + high.abs()) * 1e-9;
+        let slack = rounding(low.abs() + high.abs());
         if rates.is_empty() { Expected::Is(Value::Null) } else { Expected::Between(low - slack, high + slack) }
     }
 }
@@ -515,6 +516,9 @@ mod tests {
     #[test]
     fn a_percentile_lies_next_to_the_weighted_rank() {
         let sorted = [(1.0, 1.0), (2.0, 1.0), (3.0, 8.0)];
-        assert_eq!((value_at(&sorted, -1.0), value_at(&sorted, 1.0), value_at(&sorted, 1.5), value_at(&sorted, 99.0)), (1.0, 1.0, 2.0, 3.0));
+        assert_eq!(
+            (value_at(&sorted, -1.0), value_at(&sorted, 1.0), value_at(&sorted, 1.5), value_at(&sorted, 99.0)),
+            (1.0, 1.0, 2.0, 3.0)
+        );
     }
 }

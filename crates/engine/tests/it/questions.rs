@@ -14,8 +14,7 @@ use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
 
 const SECOND: i64 = model::NS_PER_SECOND;
-const PERCENTILES: [&str; 13] =
-    ["P001", "P01", "P05", "P10", "P20", "P25", "P50", "P75", "P80", "P90", "P95", "P99", "P999"];
+const PERCENTILES: [&str; 13] = ["P001", "P01", "P05", "P10", "P20", "P25", "P50", "P75", "P80", "P90", "P95", "P99", "P999"];
 
 /// What questions may be about.
 pub(crate) struct Subject<'a> {
@@ -168,14 +167,8 @@ fn filter(rng: &mut Rng, subject: &Subject<'_>) -> Filter {
 }
 
 fn calculation(rng: &mut Rng, subject: &Subject<'_>) -> Calculation {
-    let plain = |op: &str, column| Calculation {
-        op: op.into(),
-        column,
-        name: None,
-        filters: Vec::new(),
-        filter_combination: None,
-        exact: None,
-    };
+    let plain =
+        |op: &str, column| Calculation { op: op.into(), column, name: None, filters: Vec::new(), filter_combination: None, exact: None };
     match rng.below(20) {
         0..=2 => plain("COUNT", None),
         3 => plain("COUNT", Some(subject.name(rng))),
