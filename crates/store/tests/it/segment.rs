@@ -6,7 +6,7 @@
 mod damage;
 
 use crate::events::{self, Event, Rng, Times};
-use model::{ColumnKind, TimeNs, Value, hash128, parse_id};
+use model::{ColumnKind, TimeNs, Value, bucket_of, hash128, parse_id};
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 use store::segment::{self, BLOCK_ROWS, Codes, Column, Layout, Scratch, Segment, SegmentError, Valid};
 
@@ -226,12 +226,25 @@ fn check_directory(segment: &Segment, rows: &[Event]) {
         if column.layout == Layout::Dict {
             check_dict(segment, &column, cells);
         }
+        assert_eq!(segment.n_true(&column), cells.iter().filter(|v| ***v == Value::Bool(true)).count(), "{column:?}");
+        check_histogram(segment, &column, &numbers);
     }
     for name in ["", "no such column", "zzz", "service.nam", "service.name2"] {
         if !expected.keys().any(|(n, _)| n == name) {
             assert_eq!(segment.find(name).count(), 0, "{name:?}");
         }
     }
+}
+
+/// If there is one, it holds every number. Zero may have lost its sign.
+fn check_histogram(segment: &Segment, column: &Column<'_>, numbers: &[f64]) {
+    let Some(histogram) = segment.histogram(column).unwrap() else { return };
+    assert!(histogram.is_sorted_by(|a, b| a.0 < b.0), "buckets of {column:?} are not ascending");
+    let unsigned = |bucket| if bucket == bucket_of(-0.0) { bucket_of(0.0) } else { bucket };
+    let (mut got, mut wanted) = (BTreeMap::new(), BTreeMap::new());
+    histogram.iter().for_each(|(bucket, n)| *got.entry(unsigned(*bucket)).or_insert(0) += n);
+    numbers.iter().for_each(|v| *wanted.entry(unsigned(bucket_of(*v))).or_insert(0) += 1);
+    assert_eq!(got, wanted, "histogram of {column:?}");
 }
 
 /// A bound may be off by the rounding of an integer to a float.
@@ -264,22 +277,34 @@ fn check_dict(segment: &Segment, column: &Column<'_>, cells: &[&Value]) {
     }
 }
 
-/// Every way of reading gives these rows.
+/// Every way of reading gives these rows: with dictionaries undecoded first, then decoded.
 fn check(segment: &Segment, rows: &[Event]) {
     assert_eq!(segment.n_rows(), rows.len());
+    check_cells(segment, rows);
     check_directory(segment, rows);
+    check_cells(segment, rows);
     let by_block = rows_by_block(segment).unwrap();
     for (i, (got, want)) in by_block.iter().zip(rows).enumerate() {
         assert_eq!(got, want, "row {i} by blocks");
     }
-    // Reading cell by cell is slow; a big segment is checked in places, block edges among them.
-    let step = (rows.len() / 500).max(1);
+}
+
+/// Reading cell by cell is slow; a big segment is checked in places, block edges among them.
+fn check_cells(segment: &Segment, rows: &[Event]) {
+    let step = (rows.len() / 300).max(1);
     let near_edge = |i: usize| i % BLOCK_ROWS < 3 || BLOCK_ROWS - i % BLOCK_ROWS < 3 || i + 3 > rows.len();
-    for (i, want) in rows.iter().enumerate().filter(|(i, _)| i % step == 0 || near_edge(*i)) {
-        assert_eq!(&row(segment, i).unwrap(), want, "row {i}");
-        for column in segment.columns() {
-            let expected = want.fields.get(column.name).filter(|v| kind(v) == column.kind).unwrap_or(&Value::Null);
-            assert_eq!(&segment.cell(&column, i).unwrap(), expected, "row {i} of {column:?}");
+    let some: Vec<usize> = (0..rows.len()).filter(|i| i % step == 0 || near_edge(*i)).collect();
+    let cell =
+        |i: usize, column: &Column<'_>| rows[i].fields.get(column.name).filter(|v| kind(v) == column.kind).unwrap_or(&Value::Null).clone();
+    for &i in &some {
+        assert_eq!(row(segment, i).unwrap(), rows[i], "row {i}");
+        assert_eq!(segment.row_time(i).unwrap(), (rows[i].time_ns, rows[i].sample_rate), "time of row {i}");
+    }
+    for column in segment.columns() {
+        let wanted: Vec<Value> = some.iter().map(|i| cell(*i, &column)).collect();
+        assert_eq!(segment.cells(&column, &some).unwrap(), wanted, "cells of {column:?}");
+        for i in some.iter().step_by(7) {
+            assert_eq!(segment.cell(&column, *i).unwrap(), cell(*i, &column), "row {i} of {column:?}");
         }
     }
 }
