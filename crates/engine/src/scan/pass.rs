@@ -12,6 +12,7 @@ use crate::run::{Budget, Run};
 use crate::{EngineError, Progress};
 use model::TimeNs;
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -99,6 +100,9 @@ pub(crate) struct Found {
     pub(crate) rows_matched: u64,
 }
 
+/// Blocks that a thread takes at once, at most.
+const BLOCKS_AT_ONCE: usize = 8;
+
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
@@ -166,6 +170,7 @@ impl Pass<'_, '_> {
     /// One thread's share.
     fn work(&self, run: &Run, shared: &Shared<'_>, who: usize, on_found: Option<OnFound<'_>>) {
         let (mut told, mut shown) = ((run.clock)(), (run.clock)());
+        let mut mine = 0..0;
         loop {
             if shared.stop.load(Ordering::Relaxed) {
                 return;
@@ -180,8 +185,10 @@ impl Pass<'_, '_> {
                 shared.stop.store(true, Ordering::Relaxed);
                 return;
             }
-            let unit = shared.next.fetch_add(1, Ordering::Relaxed);
-            let Some((segment, block)) = self.prepared.units.get(unit) else { return };
+            if mine.is_empty() {
+                mine = self.take(shared);
+            }
+            let Some((segment, block)) = mine.next().and_then(|unit| self.prepared.units.get(unit)) else { return };
             let ready = &self.prepared.segments[*segment as usize];
             let mut worker = shared.workers[who].lock();
             if let Err(e) = worker.block(self, ready, *block as usize).and_then(|()| self.watch(&mut worker, shared)) {
@@ -196,6 +203,15 @@ impl Pass<'_, '_> {
                 self.tell(run, shared, rows_done, (&mut told, &mut shown), on_found);
             }
         }
+    }
+
+    /// The next blocks for a thread: several, so that threads fill different buckets, but fewer towards the end.
+    fn take(&self, shared: &Shared<'_>) -> Range<usize> {
+        let (n, threads) = (self.prepared.units.len(), shared.workers.len());
+        let share = |next: usize| (n.saturating_sub(next) / (threads * 4)).clamp(1, BLOCKS_AT_ONCE);
+        let update = shared.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| Some(next + share(next)));
+        let from = update.unwrap_or(n);
+        from.min(n)..(from + share(from)).min(n)
     }
 
     /// Keeps a thread's memory inside the budget.
