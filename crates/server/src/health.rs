@@ -71,7 +71,7 @@ pub(crate) async fn not_found(request: Request) -> Response<Body> {
 
 /// Reads the body of a request that nobody wants, so that its connection can go on.
 async fn forget(request: Request) {
-    const BYTES_MAX: usize = 1 << 20;
+    const BYTES_MAX: usize = 32 << 20;
     body::share(request.into_body()).1.discard(BYTES_MAX).await;
 }
 
