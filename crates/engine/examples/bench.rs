@@ -1,5 +1,6 @@
 //! How long the suite of `shared/bench` takes inside the engine, on segments made from its batches:
 //! `cargo run --release -p engine --example bench -- [DATA] [query ids, with commas] [runs] [threads]`.
+//! With `DUMP=DIR` the answers are written there.
 //!
 //! Owns: the measurement. Never does: check answers (the tests and `run.py` do).
 
@@ -171,6 +172,9 @@ fn main() -> Outcome<()> {
             let began = Instant::now();
             let answer = engine::run(&segments, &plan, &run, &caches)?;
             let json = serde_json::to_vec(&answer)?;
+            if let (0, Ok(dir)) = (i, std::env::var("DUMP")) {
+                std::fs::write(Path::new(&dir).join(format!("{id}.json")), &json)?;
+            }
             times.push(began.elapsed().as_secs_f64() * 1e3);
             last = Some((answer, json.len(), began));
         }

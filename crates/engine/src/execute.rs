@@ -189,7 +189,10 @@ impl Question<'_> {
         let plan = self.plan;
         let rows = self.prepared.rows_planned;
         let weighted = self.prepared.weighted || rows >= u64::from(u32::MAX);
-        let fits = |bytes: usize| n_cells.is_some_and(|n| n.saturating_mul(bytes) <= COUNTER_BYTES);
+        let counting = |op: CalcOp| matches!(op, CalcOp::Quantile(_) | CalcOp::Heatmap | CalcOp::CountDistinct);
+        let n_counting = (0..self.fields.fields.len()).filter(|f| self.fields.ops(plan, *f).any(counting)).count();
+        let room = (self.run.memory_bytes_max / (4 * self.run.threads.max(1) * n_counting.max(1))).min(COUNTER_BYTES);
+        let fits = |bytes: usize| n_cells.is_some_and(|n| n.saturating_mul(bytes) <= room);
         let fields = self.fields.fields.iter().enumerate().map(|(f, field)| {
             let FieldRange { range, whole, .. } = self.prepared.ranges[f];
             let has = |wanted: &[CalcOp]| self.fields.ops(plan, f).any(|op| wanted.contains(&op));

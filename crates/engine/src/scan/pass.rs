@@ -103,6 +103,9 @@ pub(crate) struct Found {
 /// Blocks that a thread takes at once, at most.
 const BLOCKS_AT_ONCE: usize = 8;
 
+/// Buffers of threads (some MB each) that are kept between questions.
+const BUFFERS_KEPT: usize = 4;
+
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
 
@@ -150,7 +153,7 @@ impl Pass<'_, '_> {
             let (rows_done, rows_scanned, rows_matched) = (worker.rows_done, worker.rows_scanned, worker.rows_matched);
             let (groups, states, buffers) = worker.into_buffers();
             let mut kept = caches.buffers.lock();
-            if kept.len() < 64 {
+            if kept.len() < BUFFERS_KEPT {
                 kept.push(buffers);
             }
             drop(kept);
