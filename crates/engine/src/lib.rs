@@ -46,16 +46,15 @@ pub fn run(segments: &[Arc<Segment>], plan: &Plan, run: &Run, caches: &Caches) -
 pub fn run_on(segments: &[Arc<Segment>], datasets: &[Arc<str>], plan: &Plan, run: &Run, caches: &Caches) -> Result<Answer, EngineError> {
     let began = (run.clock)();
     let source = Source { segments, datasets };
-    let answer = |plan: &Plan, run: &Run| {
+    let answer = |plan: &Plan| {
         if plan.start_ns >= plan.end_ns {
             return Ok(Answer { start_ns: plan.start_ns, end_ns: plan.end_ns, ..nothing(plan) });
         }
         if plan.is_raw() { raw::rows(source, plan, run, caches) } else { execute::table(source, plan, run, caches) }
     };
-    let mut out = answer(plan, run)?;
+    let mut out = answer(plan)?;
     if let Some(offset) = plan.compare_offset_ns {
-        // Partial answers are about the question's own range.
-        out.compare = Some(Box::new(answer(&plan.shifted(offset), &run.quiet())?));
+        out.compare = Some(Box::new(answer(&plan.shifted(offset))?));
     }
     caches.tidy();
     out.meta.engine_ms = (run.clock)().duration_since(began).as_secs_f64() * 1e3;

@@ -93,13 +93,6 @@ impl Run {
     }
 }
 
-impl Run {
-    /// The same run, which tells nobody how far it is.
-    pub(crate) fn quiet(&self) -> Run {
-        Run { cancel: Arc::clone(&self.cancel), on_progress: None, on_partial: None, ..*self }
-    }
-}
-
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("now", &self.now).field("series", &self.series).field("threads", &self.threads).finish_non_exhaustive()

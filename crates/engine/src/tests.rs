@@ -333,18 +333,6 @@ fn progress_and_partial_answers_are_told() {
 }
 
 #[test]
-fn partial_answers_are_not_about_the_range_to_compare_with() {
-    let shown: Arc<Mutex<Vec<Answer>>> = Arc::default();
-    let show = Arc::clone(&shown);
-    let on_partial: OnPartial = Box::new(move |a| show.lock().push(a));
-    let knobs = Run { clock: hurrying, on_partial: Some((Duration::ZERO, on_partial)), ..Run::new(0) };
-    let spec = json!({"start_time": 200_000, "end_time": 400_000, "compare_time_offset_seconds": 200_000});
-    let whole = ask_with(&many(400_000), spec, knobs).unwrap();
-    assert!(whole.compare.is_some() && !shown.lock().is_empty());
-    assert!(shown.lock().iter().all(|a| a.start_ns == whole.start_ns && a.end_ns == whole.end_ns));
-}
-
-#[test]
 fn values_complete_what_is_typed() {
     let segments = [
         segment(&[

@@ -8,7 +8,6 @@ use crate::{
 };
 use engine::{Answer, Cell, HeatmapScale, RawEvent, Run, SeriesMode};
 use model::{Value, query::Direction};
-use serde_json::Value as Json;
 use std::{
     cmp::Ordering,
     collections::{BTreeMap, BTreeSet},
@@ -233,8 +232,8 @@ fn order_keys(question: &Question) -> Vec<(OrderKey, bool)> {
         Some(op) => OrderKey::Calculation(calculations.iter().position(|c| c.op == *op && c.column == *column).expect("a calculation")),
     };
     let orders = spec.orders.iter().map(|o| (key(&o.op, &o.column), o.order == Some(Direction::Descending)));
-    // Without orders the largest of the first calculation come first, if it can be known before the buckets.
-    let default = calculations.first().filter(|c| spec.orders.is_empty() && c.op != "HEATMAP" && !c.op.starts_with("RATE_"));
+    // Without orders the largest of the first calculation come first.
+    let default = calculations.first().filter(|c| spec.orders.is_empty() && c.op != "HEATMAP");
     orders.chain(default.map(|_| (OrderKey::Calculation(0), true))).collect()
 }
 
@@ -471,45 +470,6 @@ fn without_rates(truth: &Truth, question: &Question) -> Vec<Expected> {
     let calculations = oracle::calculations(&question.spec);
     let cells = truth.groups[&Vec::new()].iter().zip(calculations);
     cells.map(|(cell, c)| if c.op.starts_with("RATE_") { Expected::Anything } else { cell.clone() }).collect()
-}
-
-/// A partial answer says that it is one and knows no more than the whole.
-pub(crate) fn part_of(part: &Answer, whole: &Answer) -> Outcome {
-    require(part.columns == whole.columns, || format!("columns {:?}", part.columns))?;
-    require((0.0..=1.0).contains(&part.meta.coverage), || format!("coverage {}", part.meta.coverage))?;
-    let (n, of) = (part.meta.rows_matched, whole.meta.rows_matched);
-    require(n <= of && (n == of || part.meta.coverage < 1.0), || format!("{n} rows of {of} with coverage {}", part.meta.coverage))
-}
-
-/// The answer as JSON says the same as the answer.
-pub(crate) fn with_json(answer: &Answer) -> Outcome {
-    let text = serde_json::to_string(answer).map_err(|e| e.to_string())?;
-    let json: Json = serde_json::from_str(&text).map_err(|e| e.to_string())?;
-    let list = |name: &str| json[name].as_array().cloned().ok_or_else(|| format!("no {name} in {text:.200}"));
-    if let Some(rows) = &answer.raw {
-        for (row, json) in rows.iter().zip(list("results")?) {
-            let fields = json["data"].as_object().ok_or("no data")?;
-            let fits = row.fields.len() == fields.len()
-                && row.fields.iter().all(|(name, value)| fields.get(&**name).is_some_and(|json| same_as_json(value, json)));
-            require(fits, || format!("{row:?} as {json}"))?;
-        }
-        return Ok(());
-    }
-    let series = answer.series.iter().map(|(_, cells)| cells).zip(list("series")?);
-    for (cells, json) in answer.results.iter().zip(list("results")?).chain(series) {
-        let data = json["data"].as_object().ok_or("no data")?;
-        require(data.len() == answer.columns.len(), || format!("other keys than {:?}: {json}", answer.columns))?;
-        for (name, cell) in answer.columns.iter().zip(cells) {
-            let Some(value) = value(cell) else { continue };
-            require(data.get(&**name).is_some_and(|json| same_as_json(&value, json)), || format!("{name}: {cell:?} as {json}"))?;
-        }
-    }
-    let times = answer.series.len() == list("series")?.len() && answer.results.len() == list("results")?.len();
-    require(times, || "other numbers of rows in JSON".into())
-}
-
-fn same_as_json(value: &Value, json: &Json) -> bool {
-    Value::from_json(json).is_some_and(|json| oracle::key(&json) == oracle::key(value))
 }
 
 /// Whether two answers to the same question are the same but for rounding.
