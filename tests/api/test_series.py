@@ -152,7 +152,7 @@ def test_rate_by_group(server, dataset):
     for b, v in ((0, 1), (60, 5), (120, 2)):
         server.send(dataset, {"v": v, "g": 16.5}, at=b)
         server.send(dataset, {"v": 10 * v, "g": "x"}, at=b)
-    answer = server.query(dataset, {"calculations": [{"op": "RATE_SUM", "column": "v"}], "breakdowns": ["g"], "granularity": 60, "start_time": T0, "end_time": T0 + 180})
+    answer = server.query(dataset, {"calculations": [{"op": "RATE_SUM", "column": "v"}], "breakdowns": ["g"], "orders": [{"column": "g"}], "granularity": 60, "start_time": T0, "end_time": T0 + 180})
     got = points(answer, "RATE_SUM(v)", "g")
     assert {k: v for k, v in got.items() if k[0] > 0} == {(60, 16.5): 4, (120, 16.5): -3, (60, "x"): 40, (120, "x"): -30}
 

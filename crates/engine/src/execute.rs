@@ -87,7 +87,10 @@ impl Question<'_> {
         let rates = self.plan.calculations.iter().any(|c| c.op.is_rate());
         let sorted_by_rate = |calc: usize| self.plan.calculations[calc].op.is_rate();
         let needs_rates = self.plan.havings.iter().any(|h| sorted_by_rate(h.calc))
-            || self.plan.orders.iter().any(|o| matches!(o.key, crate::OrderKey::Calc(c) if sorted_by_rate(c)));
+            || self.plan.orders.iter().any(|o| matches!(o.key, crate::OrderKey::Calc(c) if sorted_by_rate(c)))
+            || (self.plan.orders.is_empty()
+                && self.plan.calculations.first().is_some_and(|c| c.op.is_rate())
+                && !self.plan.breakdowns.is_empty());
         if let Some(buckets) = one_pass {
             let calcs = self.calcs(Some(buckets.n_groups * buckets.n), Some(buckets));
             let grouping = Grouping::Find { plan: Arc::clone(&group_plan), many: true, roomy: true };

@@ -83,7 +83,7 @@ fn accept(expected: &Expected, cell: &Cell, said: Said<'_>) -> Outcome {
         (Expected::Heatmap(cells), Cell::Null) => cells.is_empty(),
         (Expected::Between(low, high), _) => within(*low, *high),
         (Expected::Percentile { low, high, few }, _) => {
-            let slack = said.relative_error.filter(|_| !few).unwrap_or(1e-12);
+            let slack = said.relative_error.or(Some(0.01)).filter(|_| !few).unwrap_or(1e-12);
             require(slack <= 0.01, || format!("a percentile that may be off by {slack}"))?;
             within(low - low.abs() * slack, high + high.abs() * slack)
         }
