@@ -1,7 +1,7 @@
 # `make help` lists the targets. On a bare machine: `make demo` first, `make test` second.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-one lint fix bench docs
+.PHONY: help demo build test test-one lint fix bench bench-kernels bench-dashboard docs
 
 WIDEYE := target/release/wideye
 
@@ -37,6 +37,14 @@ fix: ## format, and what clippy can mend by itself
 bench: build ## side by side with ClickHouse and DuckDB (bench/README.md)
 	@scripts/need.sh python
 	python3 bench/bench.py $(ARGS)
+
+bench-kernels: ## instructions per kernel against bench/kernels.json; ARGS=--accept takes over what was counted
+	@scripts/need.sh build python valgrind
+	python3 bench/kernels.py $(ARGS)
+
+bench-dashboard: build ## what it costs to ask a dashboard again
+	@scripts/need.sh python
+	python3 bench/dashboard.py $(ARGS)
 
 docs: ## write the generated pages anew (settings, OpenAPI) and check the examples of all pages
 	WIDEYE_BLESS=1 cargo test -p server

@@ -2,7 +2,7 @@
 # Installs what a bare Debian machine lacks for the named purposes; does nothing where it is there.
 #
 #   scripts/need.sh build          Rust and a C compiler (SQLite, zstd and the allocator are C)
-#   scripts/need.sh build python node
+#   scripts/need.sh build python node valgrind
 set -euo pipefail
 
 missing=()
@@ -24,6 +24,7 @@ for purpose in "$@"; do
     python3 -c 'import venv, ensurepip' >/dev/null 2>&1 || missing+=(python3-venv)
     ;;
   node) want npm nodejs npm ;;
+  valgrind) want valgrind valgrind ;;
   *)
     echo "need: unknown purpose $purpose" >&2
     exit 2

@@ -2,12 +2,12 @@
 # Runs every test, section by section, and goes on after a failed one. `make test` and CI call this.
 #
 #   scripts/test.sh            all sections
-#   scripts/test.sh lint rust  some: lint rust binary outside
+#   scripts/test.sh lint rust  some: lint rust binary outside kernels
 set -uo pipefail
 cd "$(dirname "$0")/.."
 
 sections=("$@")
-[ ${#sections[@]} -gt 0 ] || sections=(lint rust binary outside)
+[ ${#sections[@]} -gt 0 ] || sections=(lint rust binary outside kernels)
 passed=0
 failed=0
 report=()
@@ -42,6 +42,7 @@ for s in "${sections[@]}"; do
     ;;
   rust) section "Rust tests: units, properties, oracle, command line, docs, tidy" rust_tests ;;
   binary) section "release binary" cargo build --locked --release -p wideye ;;
+  kernels) section "kernels: instructions against the baseline" make --no-print-directory bench-kernels ;;
   outside) section "black-box tests: API, real clients, durability" tests/run.sh ;;
   *)
     echo "test: unknown section $s" >&2
