@@ -4,6 +4,7 @@
 
 use super::Part;
 use super::answer::{ContrastColumn, ContrastValue, Quantiles};
+use super::buckets::Buckets;
 use super::plan::ContrastPlan;
 use super::rows::Picked;
 use crate::intern::{Key, id_text};
@@ -14,7 +15,7 @@ use model::{ColumnKind, bucket_middle, bucket_of, hash128};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use store::Segment;
-use store::segment::{Codes, Column, Layout, Scratch};
+use store::segment::{Codes, Column, GatherBuffers, Layout, Scratch, is_sparse};
 
 /// Dictionaries up to this size are counted whole; of larger ones, what the selection does not hold is looked up for the values that are shown.
 const WHOLE_ENTRIES: usize = 4096;
@@ -114,16 +115,23 @@ fn each_block(segment: &Segment, picked: &Picked, weighted: bool, scratch: &mut 
 
 /// Weight on both sides.
 #[derive(Clone, Copy, Debug, Default)]
-struct Pair {
-    selection: f64,
-    other: f64,
+pub(super) struct Pair {
+    pub(super) selection: f64,
+    pub(super) other: f64,
+}
+
+/// Buffers of block reads.
+#[derive(Default)]
+struct Buffers {
+    scratch: Scratch,
+    gather: GatherBuffers,
 }
 
 /// What was counted of one column.
 #[derive(Default)]
 struct Counted {
     values: HashMap<Key, (Cell, Pair)>,
-    numbers: BTreeMap<u32, Pair>,
+    numbers: Buckets,
     /// Numbers of the selection with their weight, while there are few.
     exact: Option<Vec<(f64, f64)>>,
     present: Pair,
@@ -136,16 +144,16 @@ struct Counted {
 /// Compares one column.
 pub(crate) fn compare(name: &Arc<str>, parts: &[Part<'_>], totals: &Totals, plan: &ContrastPlan) -> Result<ContrastColumn, EngineError> {
     let mut counted = Counted { exact: Some(Vec::new()), whole_numbers: true, ..Counted::default() };
-    let mut scratch = Scratch::default();
+    let mut buffers = Buffers::default();
     // Large dictionaries whose counts are known: asked at the end, for the values that matter.
     let mut known: Vec<(&Segment, Column<'_>, f64)> = Vec::new();
     for part in parts {
         for column in part.segment.find(name) {
             match column.layout {
-                Layout::Dict => codes(part, column, totals.weighted, &mut counted, &mut known, &mut scratch)?,
-                Layout::Bools => bools(part, column, totals.weighted, &mut counted, &mut scratch)?,
-                Layout::Ints | Layout::Floats => numbers(part, column, totals.weighted, &mut counted, &mut scratch)?,
-                Layout::Ids => ids(part, column, totals.weighted, &mut counted, &mut scratch)?,
+                Layout::Dict => codes(part, column, totals.weighted, &mut counted, &mut known, &mut buffers)?,
+                Layout::Bools => bools(part, column, totals.weighted, &mut counted, &mut buffers)?,
+                Layout::Ints | Layout::Floats => numbers(part, column, totals.weighted, &mut counted, &mut buffers)?,
+                Layout::Ids => ids(part, column, totals.weighted, &mut counted, &mut buffers)?,
             }
         }
     }
@@ -179,24 +187,54 @@ fn add_codes(codes: Codes<'_>, rows: Rows<'_>, weights: Weights<'_>, slots: &mut
     }
 }
 
+/// Calls `f` with the codes of the picked rows, block by block. The rows are those of the codes, not of the block.
+fn each_code(
+    part: &Part<'_>,
+    column: Column<'_>,
+    picked: &Picked,
+    weighted: bool,
+    buffers: &mut Buffers,
+    f: &mut dyn FnMut(Codes<'_>, Rows<'_>, Weights<'_>),
+) -> Result<(), EngineError> {
+    let Buffers { scratch, gather } = buffers;
+    let mut own: Vec<f64> = Vec::new();
+    each_block(part.segment, picked, weighted, scratch, &mut |block, rows, weights, scratch| {
+        match rows {
+            Rows::List(list) if is_sparse(list.len(), part.segment.block_rows(block)) => {
+                let codes = part.segment.codes_at(&column, block, list, gather)?;
+                let weights = match weights {
+                    Weights::Same(w) => Weights::Same(w),
+                    Weights::Each(weights) => {
+                        own.clear();
+                        own.extend(list.iter().map(|row| weights[*row as usize]));
+                        Weights::Each(&own)
+                    }
+                };
+                f(Codes::U32(codes), Rows::Range(0, list.len()), weights);
+            }
+            rows => f(part.segment.read_codes(&column, block, scratch)?, rows, weights),
+        }
+        Ok(())
+    })
+}
+
 fn codes<'a>(
     part: &Part<'a>,
     column: Column<'a>,
     weighted: bool,
     counted: &mut Counted,
     known: &mut Vec<(&'a Segment, Column<'a>, f64)>,
-    scratch: &mut Scratch,
+    buffers: &mut Buffers,
 ) -> Result<(), EngineError> {
     let dict = part.segment.dict(&column)?;
     let n = dict.len();
     let mut count = |picked: &Picked| -> Result<Vec<f64>, EngineError> {
         let mut slots = Vec::new();
-        each_block(part.segment, picked, weighted, scratch, &mut |block, rows, weights, scratch| {
+        each_code(part, column, picked, weighted, buffers, &mut |codes, rows, weights| {
             if slots.is_empty() {
                 slots = vec![0.0; n + 1];
             }
-            add_codes(part.segment.read_codes(&column, block, scratch)?, rows, weights, &mut slots);
-            Ok(())
+            add_codes(codes, rows, weights, &mut slots);
         })?;
         Ok(slots)
     };
@@ -241,7 +279,7 @@ fn codes<'a>(
     Ok(())
 }
 
-fn bools(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Counted, scratch: &mut Scratch) -> Result<(), EngineError> {
+fn bools(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Counted, buffers: &mut Buffers) -> Result<(), EngineError> {
     counted.bools = true;
     let mut slots = [[0.0; 3]; 2];
     let stored = whole(part, weighted);
@@ -250,10 +288,7 @@ fn bools(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Coun
         slots[1] = [rate * (column.n_present - n_true) as f64, rate * n_true as f64, 0.0];
     }
     for (picked, slots) in [&part.selection, &part.other].into_iter().zip(&mut slots).take(if stored.is_some() { 1 } else { 2 }) {
-        each_block(part.segment, picked, weighted, scratch, &mut |block, rows, weights, scratch| {
-            add_codes(part.segment.read_codes(&column, block, scratch)?, rows, weights, slots);
-            Ok(())
-        })?;
+        each_code(part, column, picked, weighted, buffers, &mut |codes, rows, weights| add_codes(codes, rows, weights, slots))?;
     }
     for value in [false, true] {
         let i = usize::from(value);
@@ -270,7 +305,8 @@ fn bools(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Coun
 }
 
 /// Ids that rarely repeat: those of the selection are counted; on the other side only how many events have one.
-fn ids(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Counted, scratch: &mut Scratch) -> Result<(), EngineError> {
+fn ids(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Counted, buffers: &mut Buffers) -> Result<(), EngineError> {
+    let scratch = &mut buffers.scratch;
     counted.ids = true;
     let Some(kind) = column.kind.id() else { return Ok(()) };
     let mut seen: HashMap<u128, Pair> = HashMap::new();
@@ -313,31 +349,55 @@ fn ids(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Counte
     Ok(())
 }
 
-fn numbers(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Counted, scratch: &mut Scratch) -> Result<(), EngineError> {
-    counted.whole_numbers &= column.layout == Layout::Ints;
-    let Some((min, max)) = column.range else { return Ok(()) };
-    let (low, high) = (bucket_of(min), bucket_of(max));
-    let mut add = |picked: &Picked, slots: &mut Vec<f64>, mut exact: Option<&mut Vec<(f64, f64)>>| -> Result<(), EngineError> {
-        each_block(part.segment, picked, weighted, scratch, &mut |block, rows, weights, scratch| {
-            slots.resize((high - low) as usize + 1, 0.0);
-            let (values, valid) = part.segment.read_floats(&column, block, scratch)?;
-            let last = slots.len() - 1;
-            rows.each(|_, row| {
-                if is_valid(valid, row) {
-                    let (v, w) = (values[row], weights.of(row));
-                    slots[(bucket_of(v).saturating_sub(low) as usize).min(last)] += w;
-                    if let Some(exact) = &mut exact
-                        && exact.len() <= EXACT_MAX
-                    {
-                        exact.push((v, w));
-                    }
+/// Calls `f` with each number of the picked rows and its weight.
+fn each_number(
+    part: &Part<'_>,
+    column: Column<'_>,
+    picked: &Picked,
+    weighted: bool,
+    buffers: &mut Buffers,
+    mut f: impl FnMut(f64, f64),
+) -> Result<(), EngineError> {
+    let Buffers { scratch, gather } = buffers;
+    each_block(part.segment, picked, weighted, scratch, &mut |block, rows, weights, scratch| {
+        match rows {
+            Rows::List(list) if is_sparse(list.len(), part.segment.block_rows(block)) => {
+                let (found, values) = part.segment.floats_at(&column, block, list, gather)?;
+                for (at, v) in found.iter().zip(values) {
+                    f(*v, weights.of(list[*at as usize] as usize));
                 }
-            });
-            Ok(())
-        })
-    };
-    let (mut selection, mut other) = (Vec::new(), Vec::new());
-    add(&part.selection, &mut selection, counted.exact.as_mut())?;
+            }
+            rows => {
+                let (values, valid) = part.segment.read_floats(&column, block, scratch)?;
+                rows.each(|_, row| {
+                    if is_valid(valid, row) {
+                        f(values[row], weights.of(row));
+                    }
+                });
+            }
+        }
+        Ok(())
+    })
+}
+
+fn numbers(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Counted, buffers: &mut Buffers) -> Result<(), EngineError> {
+    let Counted { numbers, exact, present, whole_numbers, .. } = counted;
+    *whole_numbers &= column.layout == Layout::Ints;
+    if column.range.is_none() {
+        return Ok(());
+    }
+    each_number(part, column, &part.selection, weighted, buffers, |v, w| {
+        numbers.slot(bucket_of(v)).selection += w;
+        present.selection += w;
+        if let Some(exact) = exact
+            && exact.len() <= EXACT_MAX
+        {
+            exact.push((v, w));
+        }
+    })?;
+    if exact.as_ref().is_some_and(|e| e.len() > EXACT_MAX) {
+        *exact = None;
+    }
     let stored = match whole(part, weighted) {
         Some(rate) => part.segment.histogram(&column)?.map(|h| (rate, h)),
         None => None,
@@ -345,22 +405,14 @@ fn numbers(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Co
     match stored {
         Some((rate, histogram)) => {
             for (bucket, n) in histogram {
-                counted.numbers.entry(bucket).or_default().other += rate * f64::from(n);
-                counted.present.other += rate * f64::from(n);
+                numbers.slot(bucket).other += rate * f64::from(n);
+                present.other += rate * f64::from(n);
             }
         }
-        None => add(&part.other, &mut other, None)?,
-    }
-    for (i, w) in selection.iter().enumerate().filter(|(_, w)| **w > 0.0) {
-        counted.numbers.entry(low + i as u32).or_default().selection += w;
-        counted.present.selection += w;
-    }
-    for (i, w) in other.iter().enumerate().filter(|(_, w)| **w > 0.0) {
-        counted.numbers.entry(low + i as u32).or_default().other += w;
-        counted.present.other += w;
-    }
-    if counted.exact.as_ref().is_some_and(|e| e.len() > EXACT_MAX) {
-        counted.exact = None;
+        None => each_number(part, column, &part.other, weighted, buffers, |v, w| {
+            numbers.slot(bucket_of(v)).other += w;
+            present.other += w;
+        })?,
     }
     Ok(())
 }
@@ -420,7 +472,7 @@ fn finish(
     scored
         .sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| y.selection.total_cmp(&x.selection)).then_with(|| x.value.compare(&y.value)));
     let quantiles = has_numbers.then(|| {
-        let numbers: Vec<(u32, Pair)> = counted.numbers.iter().map(|(b, p)| (*b, base(*p))).collect();
+        let numbers: Vec<(u32, Pair)> = counted.numbers.iter().map(|(b, p)| (b, base(p))).collect();
         score = score.max(distribution_bound(&numbers, &totals));
         Quantiles {
             selection: match &mut counted.exact {

@@ -4,6 +4,7 @@
 //! segments already know their counts: only selected rows are touched.
 
 mod answer;
+mod buckets;
 mod column;
 mod plan;
 mod rows;

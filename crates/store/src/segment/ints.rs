@@ -353,6 +353,46 @@ fn widen(lane: Lane, plain: bool, data: &[u8], width: u32, base: i64, scale: i64
     }
 }
 
+/// The stored values at places that ascend, one after the other: cheaper than decoding all if they are few. A place beyond the
+/// values gives 0.
+pub(super) fn gather(meta: &BlockMeta, data: &[u8], scale: i64, places: &[u32], out: &mut Vec<i64>) {
+    fn packed<T: Packable>(data: &[u8], width: u32, base: i64, scale: i64, n: usize, places: &[u32], out: &mut Vec<i64>) {
+        out.extend(places.iter().map(|at| {
+            let v = T::get(data, width, n, *at as usize).unwrap_or_default();
+            base.wrapping_add((v.to_u64() as i64).wrapping_mul(scale))
+        }));
+    }
+    let n = meta.n_stored as usize;
+    let any = |data: &[u8], out: &mut Vec<i64>| {
+        let width = u32::from(meta.width);
+        match meta.lane {
+            Lane::U8 => packed::<u8>(data, width, meta.base, scale, n, places, out),
+            Lane::U16 => packed::<u16>(data, width, meta.base, scale, n, places, out),
+            Lane::U32 => packed::<u32>(data, width, meta.base, scale, n, places, out),
+            Lane::U64 => packed::<u64>(data, width, meta.base, scale, n, places, out),
+        }
+    };
+    out.clear();
+    match meta.encoding {
+        Encoding::Const => out.resize(places.len(), meta.base),
+        Encoding::Packed => any(data, out),
+        Encoding::Patched => {
+            let Some(patches) = Patches::of(data) else { return out.resize(places.len(), 0) };
+            any(patches.packed, out);
+            let mut patched = patches.iter().peekable();
+            for (o, at) in out.iter_mut().zip(places) {
+                while patched.next_if(|(p, _)| *p < *at as usize).is_some() {}
+                if let Some((_, value)) = patched.peek().filter(|(p, _)| *p == *at as usize) {
+                    *o = meta.base.wrapping_add(*value as i64);
+                }
+            }
+        }
+        Encoding::Plain | Encoding::Chunked => {
+            out.extend(places.iter().map(|at| get(meta, data, scale, *at as usize).unwrap_or(0)));
+        }
+    }
+}
+
 /// One stored value.
 pub(super) fn get(meta: &BlockMeta, data: &[u8], scale: i64, index: usize) -> Option<i64> {
     let n = meta.n_stored as usize;

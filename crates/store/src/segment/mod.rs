@@ -8,6 +8,7 @@ mod dict;
 mod divide;
 mod encode;
 mod format;
+mod gather;
 mod ints;
 mod map;
 mod merge;
@@ -21,6 +22,7 @@ mod tests;
 pub use cache::{DICT_CACHE_BYTES_DEFAULT, set_dict_cache_bytes};
 pub use dict::Dict;
 pub use encode::encode;
+pub use gather::{GatherBuffers, is_sparse};
 pub use merge::{merge, merge_fast};
 pub use read::Segment;
 

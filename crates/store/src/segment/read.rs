@@ -33,7 +33,7 @@ impl std::ops::Deref for Data {
 
 /// Block entries of a column, read on first use.
 #[derive(Debug)]
-struct Blocks {
+pub(super) struct Blocks {
     metas: Box<[BlockMeta]>,
     verified: Box<[AtomicBool]>,
 }
@@ -50,7 +50,7 @@ pub struct Segment {
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
-fn damaged(what: impl Into<String>) -> SegmentError {
+pub(super) fn damaged(what: impl Into<String>) -> SegmentError {
     SegmentError::Damaged { what: what.into() }
 }
 
@@ -237,7 +237,7 @@ impl Segment {
         Ok(self.blocks[slot].get_or_init(|| blocks))
     }
 
-    fn column_blocks(&self, column: &Column<'_>) -> Result<&Blocks, SegmentError> {
+    pub(super) fn column_blocks(&self, column: &Column<'_>) -> Result<&Blocks, SegmentError> {
         let slot = column.index as usize;
         if let Some(blocks) = self.blocks.get(slot).and_then(OnceLock::get) {
             return Ok(blocks);
@@ -251,7 +251,7 @@ impl Segment {
     }
 
     /// The entry and the verified bytes of a block.
-    fn block<'a>(&'a self, blocks: &'a Blocks, block: usize) -> Result<(&'a BlockMeta, &'a [u8]), SegmentError> {
+    pub(super) fn block<'a>(&'a self, blocks: &'a Blocks, block: usize) -> Result<(&'a BlockMeta, &'a [u8]), SegmentError> {
         let go = || {
             let meta = blocks.metas.get(block)?;
             let data = self.data.get(usize::try_from(meta.offset).ok()?..)?.get(..meta.bytes as usize)?;
@@ -632,7 +632,7 @@ impl Segment {
 }
 
 /// Splits a block into presence and values.
-fn split<'a>(meta: &BlockMeta, data: &'a [u8], n: usize) -> Result<(&'a [u8], &'a [u8]), SegmentError> {
+pub(super) fn split<'a>(meta: &BlockMeta, data: &'a [u8], n: usize) -> Result<(&'a [u8], &'a [u8]), SegmentError> {
     let head = match meta.presence {
         Presence::All | Presence::None => 0,
         Presence::Bitmap => n.div_ceil(8),

@@ -156,6 +156,41 @@ fn check_blocks(s: &Segment, rows: &[Row]) {
     }
 }
 
+/// Reads of some rows must agree with reads of all.
+fn check_gathers(s: &Segment) {
+    let (mut scratch, mut buffers) = (Scratch::default(), GatherBuffers::default());
+    for (block, step) in (0..s.n_blocks()).flat_map(|b| [1usize, 3, 37, 1000].map(|step| (b, step))) {
+        let wanted: Vec<u32> = (0..s.block_rows(block)).filter(|i| (i * 7919) % (2 * step) < 2).map(|i| i as u32).collect();
+        for c in s.columns() {
+            match c.layout {
+                Layout::Dict | Layout::Bools => {
+                    let codes = s.read_codes(&c, block, &mut scratch).unwrap();
+                    let at = |row: u32| match codes {
+                        Codes::Const(c) => c,
+                        Codes::U8(v) => u32::from(v[row as usize]),
+                        Codes::U16(v) => u32::from(v[row as usize]),
+                        Codes::U32(v) => v[row as usize],
+                    };
+                    let some = s.codes_at(&c, block, &wanted, &mut buffers).unwrap();
+                    assert!(some.iter().copied().eq(wanted.iter().map(|r| at(*r))), "{} step {step}", c.name);
+                }
+                Layout::Ints | Layout::Floats => {
+                    let (values, valid) = s.read_floats(&c, block, &mut scratch).unwrap();
+                    let has = |row: u32| match valid {
+                        Valid::All => true,
+                        Valid::None => false,
+                        Valid::Bits(b) => b[row as usize / 64] >> (row % 64) & 1 == 1,
+                    };
+                    let want = wanted.iter().enumerate().filter(|(_, r)| has(**r)).map(|(i, r)| (i as u32, values[*r as usize].to_bits()));
+                    let (found, some) = s.floats_at(&c, block, &wanted, &mut buffers).unwrap();
+                    assert!(found.iter().copied().zip(some.iter().map(|v| v.to_bits())).eq(want), "{} step {step}", c.name);
+                }
+                Layout::Ids => {}
+            }
+        }
+    }
+}
+
 fn kind_of(v: &Value) -> ColumnKind {
     match v {
         Value::Null => unreachable!(),
@@ -181,6 +216,7 @@ fn a_batch_is_read_back_cell_by_cell() {
             assert_eq!(read_back(&s), want, "{n} rows");
         }
         check_blocks(&s, &want);
+        check_gathers(&s);
     }
 }
 
@@ -194,6 +230,7 @@ fn merged_segments_hold_all_rows_in_order() {
         s.verify().unwrap();
         assert_eq!(read_back(&s), want);
         check_blocks(&s, &want);
+        check_gathers(&s);
         let again = segment(merge(&[Arc::clone(&s)]).unwrap());
         assert_eq!(read_back(&again), want);
     }
