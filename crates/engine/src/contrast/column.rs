@@ -359,8 +359,17 @@ fn each_number(
     mut f: impl FnMut(f64, f64),
 ) -> Result<(), EngineError> {
     let Buffers { scratch, gather } = buffers;
+    let rare = is_sparse(column.n_present, part.segment.n_rows());
     each_block(part.segment, picked, weighted, scratch, &mut |block, rows, weights, scratch| {
         match rows {
+            // Few numbers, as integers among floats are: no histogram is kept of them.
+            Rows::Range(low, high) if rare => {
+                let (found, values) = part.segment.present_floats(&column, block, gather)?;
+                let from = found.partition_point(|row| (*row as usize) < low);
+                for (row, v) in found.iter().zip(values).skip(from).take_while(|(row, _)| (**row as usize) < high) {
+                    f(*v, weights.of(*row as usize));
+                }
+            }
             Rows::List(list) if is_sparse(list.len(), part.segment.block_rows(block)) => {
                 let (found, values) = part.segment.floats_at(&column, block, list, gather)?;
                 for (at, v) in found.iter().zip(values) {

@@ -3,7 +3,7 @@
 //! Owns: finding the stored values of rows that ascend, and reading only those. Never does: pick rows.
 
 use super::format::{BlockMeta, EXPONENT_BITS, Presence};
-use super::read::{damaged, split};
+use super::read::{damaged, each_position, split};
 use super::write::power;
 use super::{Column, Layout, Segment, SegmentError, ints};
 
@@ -85,6 +85,21 @@ impl GatherBuffers {
         self.found.truncate(kept);
         self.places.truncate(kept);
     }
+
+    /// The floats that the integers stand for.
+    fn make_floats(&mut self, column: &Column<'_>, meta: &BlockMeta) -> Result<(), SegmentError> {
+        let GatherBuffers { ints, floats, .. } = self;
+        floats.clear();
+        if column.layout == Layout::Floats && meta.exponent == EXPONENT_BITS {
+            floats.extend(ints.iter().map(|i| f64::from_bits(*i as u64)));
+        } else if column.layout == Layout::Floats && meta.exponent > 0 {
+            let power = power(meta.exponent).ok_or_else(|| damaged("exponent of floats"))? as f64;
+            floats.extend(ints.iter().map(|i| *i as f64 / power));
+        } else {
+            floats.extend(ints.iter().map(|i| *i as f64));
+        }
+        Ok(())
+    }
 }
 
 impl Segment {
@@ -123,15 +138,32 @@ impl Segment {
         let (head, values) = split(meta, data, self.block_rows(block))?;
         buffers.locate(meta, head, rows);
         ints::gather(meta, values, 1, &buffers.places, &mut buffers.ints);
-        buffers.floats.clear();
-        if column.layout == Layout::Floats && meta.exponent == EXPONENT_BITS {
-            buffers.floats.extend(buffers.ints.iter().map(|i| f64::from_bits(*i as u64)));
-        } else if column.layout == Layout::Floats && meta.exponent > 0 {
-            let power = power(meta.exponent).ok_or_else(|| damaged("exponent of floats"))? as f64;
-            buffers.floats.extend(buffers.ints.iter().map(|i| *i as f64 / power));
-        } else {
-            buffers.floats.extend(buffers.ints.iter().map(|i| *i as f64));
+        buffers.make_floats(column, meta)?;
+        Ok((&buffers.found, &buffers.floats))
+    }
+
+    /// All numbers of an `Ints` or `Floats` column in a block, and their rows: for columns that few rows have.
+    pub fn present_floats<'b>(
+        &self,
+        column: &Column<'_>,
+        block: usize,
+        buffers: &'b mut GatherBuffers,
+    ) -> Result<(&'b [u32], &'b [f64]), SegmentError> {
+        let (meta, data) = self.block(self.column_blocks(column)?, block)?;
+        let n = self.block_rows(block);
+        let (head, values) = split(meta, data, n)?;
+        buffers.found.clear();
+        match meta.presence {
+            Presence::None => {}
+            Presence::All => buffers.found.extend(0..n as u32),
+            Presence::Positions | Presence::Bitmap => each_position(meta, head, n, |row| buffers.found.push(row as u32)),
         }
+        buffers.ints.clear();
+        buffers.ints.resize(buffers.found.len(), 0);
+        if !buffers.found.is_empty() {
+            ints::read(meta, values, 1, &mut buffers.ints);
+        }
+        buffers.make_floats(column, meta)?;
         Ok((&buffers.found, &buffers.floats))
     }
 }

@@ -642,7 +642,7 @@ pub(super) fn split<'a>(meta: &BlockMeta, data: &'a [u8], n: usize) -> Result<(&
 }
 
 /// Calls `f` with the rows that have a stored value; never more than `n_stored`, all below `n`.
-fn each_position(meta: &BlockMeta, head: &[u8], n: usize, mut f: impl FnMut(usize)) {
+pub(super) fn each_position(meta: &BlockMeta, head: &[u8], n: usize, mut f: impl FnMut(usize)) {
     if meta.presence == Presence::Positions {
         let (positions, _) = head.as_chunks::<2>();
         for p in positions.iter().map(|p| u16::from_le_bytes(*p) as usize).filter(|p| *p < n) {

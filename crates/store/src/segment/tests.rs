@@ -184,6 +184,9 @@ fn check_gathers(s: &Segment) {
                     let want = wanted.iter().enumerate().filter(|(_, r)| has(**r)).map(|(i, r)| (i as u32, values[*r as usize].to_bits()));
                     let (found, some) = s.floats_at(&c, block, &wanted, &mut buffers).unwrap();
                     assert!(found.iter().copied().zip(some.iter().map(|v| v.to_bits())).eq(want), "{} step {step}", c.name);
+                    let all = (0..s.block_rows(block) as u32).filter(|r| has(*r)).map(|r| (r, values[r as usize].to_bits()));
+                    let (rows, present) = s.present_floats(&c, block, &mut buffers).unwrap();
+                    assert!(rows.iter().copied().zip(present.iter().map(|v| v.to_bits())).eq(all), "{}", c.name);
                 }
                 Layout::Ids => {}
             }
