@@ -1,7 +1,7 @@
 # `make help` lists the targets. On a bare machine: `make demo` first, `make test` second.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-one lint fix bench bench-kernels bench-dashboard docs
+.PHONY: help demo build test test-one lint fix bench bench-kernels bench-dashboard bench-distance bench-cost bench-tables docs
 
 WIDEYE := target/release/wideye
 
@@ -45,6 +45,17 @@ bench-kernels: ## instructions per kernel against bench/kernels.json; ARGS=--acc
 bench-dashboard: build ## what it costs to ask a dashboard again
 	@scripts/need.sh python
 	python3 bench/dashboard.py $(ARGS)
+
+bench-distance: ## how far each question is from memory bandwidth; after make bench
+	@scripts/need.sh build python
+	python3 bench/distance.py $(ARGS)
+
+bench-cost: build ## what an event costs from the socket to an answer
+	@scripts/need.sh python
+	python3 bench/cost.py $(ARGS)
+
+bench-tables: ## write the tables of docs/performance.md from bench/results
+	python3 bench/table.py $(ARGS)
 
 docs: ## write the generated pages anew (settings, OpenAPI) and check the examples of all pages
 	WIDEYE_BLESS=1 cargo test -p server

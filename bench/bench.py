@@ -1,114 +1,79 @@
 #!/usr/bin/env python3
 """Measure wideye side by side with DuckDB and ClickHouse, with the kit in ../shared/bench.
 
-    make bench                              # 5,000,000 events; some 15 minutes on two cores
-    make bench ARGS="--rows 200000"         # a try
-    make bench ARGS="--rows 5000000 --skip-ingest --only Q1,Q3"
+    make bench                                       # 5,000,000 events; some 15 minutes on two cores
+    make bench ARGS="--rows 200000"                  # a try
+    make bench ARGS="--rows 20000000"                # needs 30 GB of disk and an hour
+    make bench ARGS="--rows 5000000 --only Q1,Q3 --skip-ingest"
+    make bench ARGS="--cold --reuse"                 # as root: nothing of the data in memory before each question
 
-Makes the events (kept in bench/data), starts the release binary on an empty data directory, runs the
-queries and the ingest of all three engines in one run, and writes bench/results/<machine>-<rows>.json.
+Makes the events (kept in bench/data), starts the release binary on an empty data directory, runs the queries and the
+ingest of all three engines in one run, and writes bench/results/<machine>-<rows>-<what>.json. `--reuse` keeps what an
+earlier run loaded into the three engines. `--prepare` makes the events, loads the peers and computes the exact
+answers, but measures nothing: it may run while the machine does other things.
 """
-import argparse
-import json
 import os
-import re
-import shutil
-import signal
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-ROOT = os.path.dirname(HERE)
-KIT = os.path.join(os.path.dirname(ROOT), "shared", "bench")
+import lab
+from lab import ENV, KIT, PYTHON
 
 
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-class Server:
-    """The release binary on an empty folder."""
-
-    def __init__(self, binary, folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        self.folder, self.url = folder, f"http://127.0.0.1:{free_port()}"
-        self.process = subprocess.Popen([binary, "serve", "--data-dir", folder, "--listen", self.url[7:],
-                                         "--otlp-grpc-listen", f"127.0.0.1:{free_port()}"],
-                                        stdout=subprocess.DEVNULL, stderr=open(folder + ".log", "w"))
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(self.url + "/readyz", timeout=1)
-                return
-            except OSError:
-                time.sleep(.05)
-        sys.exit(f"wideye did not start; see {folder}.log")
-
-    def kit_options(self):
-        return ["--wideye-url", self.url, "--wideye-pid", str(self.process.pid), "--wideye-store", self.folder]
-
-    def peak_mb(self):
-        with open(f"/proc/{self.process.pid}/status") as f:
-            return int(re.search(r"VmHWM:\s+(\d+)", f.read())[1]) / 1024
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+def kit(script, *options):
+    return subprocess.call([PYTHON, os.path.join(KIT, script), *options], env=ENV)
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    p.add_argument("--rows", type=int, default=5_000_000)
-    p.add_argument("--seed", type=int, default=42)
+    p = lab.common(__doc__)
     p.add_argument("--runs", type=int, default=7)
     p.add_argument("--only", help="ids of queries, with commas")
     p.add_argument("--ingest-events", type=int, default=500_000)
     p.add_argument("--skip-ingest", action="store_true")
     p.add_argument("--skip-queries", action="store_true")
-    p.add_argument("--data", help="events that generate.py made earlier")
-    p.add_argument("--binary", default=os.path.join(ROOT, "target", "release", "wideye"))
+    p.add_argument("--cold", action="store_true", help="also: every question with nothing in memory")
+    p.add_argument("--cold-runs", type=int, default=3)
+    p.add_argument("--reuse", action="store_true", help="keep what an earlier run loaded, also into wideye")
+    p.add_argument("--prepare", action="store_true", help="make the events, load the peers, compute the exact answers; measure nothing")
     args = p.parse_args()
-    if not os.path.isdir(KIT):
-        sys.exit(f"the benchmark kit is not at {KIT}")
+    lab.enter()
+    data, _ = lab.data_folder(args)
+    peers = "duckdb,clickhouse"
+    have = ",".join(e for e in peers.split(",") if os.path.exists(os.path.join(data, "engines", e)))
+    if args.prepare:
+        sys.exit(kit("run.py", "--data", data, "--engines", peers, "--runs", "0", "--reuse", have))
 
-    venv = os.path.join(HERE, ".venv")
-    python = os.path.join(venv, "bin", "python")
-    if not os.path.exists(python):
-        subprocess.check_call([sys.executable, "-m", "venv", venv])
-        subprocess.check_call([python, "-m", "pip", "install", "-q", "-r", os.path.join(KIT, "requirements.txt")])
-    data = os.path.abspath(args.data or os.path.join(HERE, "data", str(args.rows)))
-    env = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    if not os.path.exists(os.path.join(data, "manifest.json")):
-        subprocess.check_call([python, os.path.join(KIT, "generate.py"), "--rows", str(args.rows), "--seed", str(args.seed), "--out", data], env=env)
-
-    out = os.path.join(HERE, "results")
-    os.makedirs(out, exist_ok=True)
-    model = next((x.split(":")[1] for x in open("/proc/cpuinfo") if x.startswith("model name")), "machine")
-    name = re.sub(r"[^a-z0-9]+", "-", f"{os.cpu_count()} {model}".lower()).strip("-") + f"-{args.rows}"
     status = 0
-    for what, skip, script, more in [
-        ("ingest", args.skip_ingest, "ingest.py", ["--events", str(min(args.ingest_events, args.rows))]),
-        ("queries", args.skip_queries, "run.py", ["--runs", str(args.runs)] + (["--only", args.only] if args.only else [])),
-    ]:
-        if skip:
-            continue
-        server = Server(args.binary, os.path.join(data, f"wideye-{what}"))
-        path = os.path.join(out, f"{name}-{what}.json")
-        command = [python, os.path.join(KIT, script), "--data", data, "--engines", "duckdb,clickhouse,wideye", "--out", path]
-        status |= subprocess.call(command + more + server.kit_options(), env=env)
-        peak = server.peak_mb()
-        server.stop()
-        print(f"wideye: peak memory {peak:.0f} MB, {path}\n")
-        if os.path.exists(path):
-            with open(path) as f:
-                result = json.load(f)
-            with open(path, "w") as f:
-                json.dump(result | {"wideye_peak_rss_mb": round(peak)}, f, indent=1)
+    about = lab.version(args.binary)
+    only = ["--only", args.only] if args.only else []
+    if not args.skip_ingest:
+        server = lab.Server(args.binary, os.path.join(data, "wideye-ingest"))
+        path = lab.results_path(args, "ingest")
+        status |= kit("ingest.py", "--data", data, "--engines", peers + ",wideye", "--events", str(min(args.ingest_events, args.rows)),
+                      "--out", path, *server.kit_options())
+        finish(server, path, about)
+    folder = os.path.join(data, "wideye-queries")
+    if not args.skip_queries:
+        loaded = args.reuse and os.path.exists(os.path.join(folder, "loaded"))
+        server = lab.Server(args.binary, folder, keep=loaded)
+        path = lab.results_path(args, "queries" + ("-" + args.only.replace(",", "-") if args.only else ""))
+        reuse = have + ",wideye" * loaded if args.reuse else ""
+        status |= kit("run.py", "--data", data, "--engines", peers + ",wideye", "--runs", str(args.runs), "--reuse", reuse,
+                      "--out", path, *only, *server.kit_options())
+        open(os.path.join(folder, "loaded"), "w").close()
+        finish(server, path, about)
+    if args.cold:
+        import cold
+        status |= cold.measure(args, data, folder, about)
     sys.exit(1 if status else 0)
+
+
+def finish(server, path, about):
+    peak = lab.memory_mb(server.pid)
+    server.stop()
+    print(f"wideye: peak memory {peak:.0f} MB, {path}\n", flush=True)
+    if os.path.exists(path):
+        lab.amend(path, {"wideye_peak_rss_mb": round(peak), "code": about})
 
 
 if __name__ == "__main__":
