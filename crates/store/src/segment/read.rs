@@ -31,6 +31,18 @@ impl std::ops::Deref for Data {
     }
 }
 
+impl Data {
+    /// Tells the system that bytes of a file are needed soon: it reads them all at once, where touching them would read page by page.
+    fn will_read(&self, offset: u64, bytes: u64) {
+        if let Data::Map(map) = self
+            && let (Ok(offset), Ok(bytes)) = (usize::try_from(offset), usize::try_from(bytes))
+            && offset < map.len()
+        {
+            map::will_read(map, offset, bytes.min(map.len() - offset));
+        }
+    }
+}
+
 /// Block entries of a column, read on first use.
 #[derive(Debug)]
 pub(super) struct Blocks {
@@ -47,6 +59,9 @@ pub struct Segment {
     /// By column; then times; then sample rates.
     blocks: Box<[OnceLock<Blocks>]>,
 }
+
+/// Blocks of a column that are read from disk together.
+const AHEAD_BLOCKS: usize = 4;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(1);
 
@@ -86,6 +101,7 @@ impl Segment {
             }
             part(trailer.directory_offset, usize::try_from(names_end.checked_sub(trailer.directory_offset)?).ok()?)
         };
+        data.will_read(trailer.directory_offset, directory_bytes.unwrap_or(0) as u64 + trailer.names_bytes);
         let directory = whole().ok_or_else(|| damaged("place of the directory"))?;
         if crc32c::crc32c(directory) != trailer.directory_crc {
             return Err(damaged("checksum of the directory"));
@@ -250,12 +266,20 @@ impl Segment {
         self.load_blocks(self.n_columns(), self.trailer.times_offset)
     }
 
+    /// Has the bytes of a block, and of those that will probably come next, read from disk while the first ones are worked on.
+    fn ahead(&self, blocks: &Blocks, block: usize) {
+        let near = &blocks.metas[block..blocks.metas.len().min(block + AHEAD_BLOCKS)];
+        let (Some(first), Some(last)) = (near.first(), near.last()) else { return };
+        self.data.will_read(first.offset, (last.offset + u64::from(last.bytes)).saturating_sub(first.offset));
+    }
+
     /// The entry and the verified bytes of a block.
     pub(super) fn block<'a>(&'a self, blocks: &'a Blocks, block: usize) -> Result<(&'a BlockMeta, &'a [u8]), SegmentError> {
         let go = || {
             let meta = blocks.metas.get(block)?;
             let data = self.data.get(usize::try_from(meta.offset).ok()?..)?.get(..meta.bytes as usize)?;
             if !blocks.verified[block].load(Ordering::Relaxed) {
+                self.ahead(blocks, block);
                 if crc32c::crc32c(data) != meta.crc {
                     return None;
                 }
@@ -311,6 +335,9 @@ impl Segment {
 
     pub(super) fn read_dict(&self, column: &Column<'_>) -> Result<Dict, SegmentError> {
         let (bytes, n) = self.dict_bytes(column)?;
+        if let Some((meta, _)) = self.column_meta(column.index as usize) {
+            self.data.will_read(meta.dict_offset, meta.dict_bytes);
+        }
         Dict::read(bytes, column.kind, n)
     }
 
