@@ -1,7 +1,7 @@
 # `make help` lists the targets. On a bare machine: `make demo` first, `make test` second.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo build test test-one lint fix bench bench-kernels bench-dashboard bench-distance bench-cost bench-tables docs
+.PHONY: help demo build test test-one lint fix bench bench-kernels bench-dashboard bench-distance bench-cost bench-tables bench-all docs
 
 WIDEYE := target/release/wideye
 
@@ -53,6 +53,15 @@ bench-distance: ## how far each question is from memory bandwidth; after make be
 bench-cost: build ## what an event costs from the socket to an answer
 	@scripts/need.sh python
 	python3 bench/cost.py $(ARGS)
+
+bench-all: build ## all that docs/performance.md shows, then its tables; an hour, as root, on a machine that does nothing else
+	@scripts/need.sh build python
+	-python3 bench/bench.py --cold $(ARGS)
+	-python3 bench/dashboard.py
+	-python3 bench/distance.py
+	-python3 bench/cost.py
+	-python3 bench/bench.py --rows 20000000 --skip-ingest --runs 5 $(ARGS)
+	python3 bench/table.py
 
 bench-tables: ## write the tables of docs/performance.md from bench/results
 	python3 bench/table.py $(ARGS)

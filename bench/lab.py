@@ -19,6 +19,7 @@ ROOT = os.path.dirname(HERE)
 KIT = os.environ.get("WIDEYE_BENCH_KIT", os.path.join(os.path.dirname(ROOT), "shared", "bench"))
 VENV = os.environ.get("WIDEYE_BENCH_VENV", os.path.join(HERE, ".venv"))
 PYTHON = os.path.join(VENV, "bin", "python")
+DATA = os.environ.get("WIDEYE_BENCH_DATA", os.path.join(HERE, "data"))
 RESULTS = os.path.join(HERE, "results")
 ENV = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
 
@@ -50,7 +51,7 @@ def common(doc, rows=5_000_000):
 
 def data_folder(args):
     """The folder with the events; makes them if need be."""
-    folder = os.path.abspath(args.data or os.path.join(HERE, "data", str(args.rows)))
+    folder = os.path.abspath(args.data or os.path.join(DATA, str(args.rows)))
     if not os.path.exists(os.path.join(folder, "manifest.json")):
         subprocess.check_call([PYTHON, os.path.join(KIT, "generate.py"), "--rows", str(args.rows), "--seed", str(args.seed), "--out", folder], env=ENV)
     with open(os.path.join(folder, "manifest.json")) as f:
