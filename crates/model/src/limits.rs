@@ -44,6 +44,12 @@ pub struct Limits {
     pub in_values_max: usize,
     /// Bytes of memory that one question may use.
     pub question_memory_bytes_max: usize,
+    /// Bytes of the expression of a calculated field or formula.
+    pub expression_bytes_max: usize,
+    /// Levels of functions in an expression, those of other calculated fields in it included.
+    pub expression_depth_max: usize,
+    /// Functions, columns and values in an expression, those of other calculated fields in it included.
+    pub expression_parts_max: usize,
     /// Seconds that one question may take.
     pub question_seconds_max: f64,
     /// Questions that run at once; more wait their turn.
@@ -79,6 +85,9 @@ impl Default for Limits {
             question_items_max: 100,
             in_values_max: 10_000,
             question_memory_bytes_max: 1 << 30,
+            expression_bytes_max: 4_095,
+            expression_depth_max: 100,
+            expression_parts_max: 10_000,
             question_seconds_max: 60.0,
             questions_concurrent_max: 64,
         }
