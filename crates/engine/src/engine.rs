@@ -117,7 +117,7 @@ impl Engine {
     ) -> Result<Vec<(Value, u64)>, EngineError> {
         let known = Known { store: &self.store, scope };
         self.exists(scope)?;
-        known_column(column, &known)?;
+        known_column(column, &known, &self.options.limits)?;
         let snapshot = self.snapshot(scope, range.0, range.1)?;
         crate::values::values(&snapshot.segments, column, prefix, limit, range)
     }
@@ -136,6 +136,8 @@ impl Engine {
             conditions: vec![condition],
             combination: Combination::And,
             breakdowns: Vec::new(),
+            shown: Vec::new(),
+            formulas: Vec::new(),
             calculations: Vec::new(),
             orders: vec![OrderBy { key: OrderKey::Time, direction: Direction::Ascending }],
             havings: Vec::new(),

@@ -15,12 +15,14 @@ pub enum EngineError {
         what: String,
     },
     /// A column that no event of the dataset ever had.
-    #[error("unknown column '{column}'{}", did_you_mean(.near))]
+    #[error("unknown column '{column}'{inside}{}", did_you_mean(.near))]
     UnknownColumn {
         /// As it was written.
         column: String,
         /// Known columns with a similar name, best first.
         near: Vec<String>,
+        /// In which expression, and where; empty if it is in none.
+        inside: String,
     },
     /// What was named does not exist.
     #[error("{what}")]

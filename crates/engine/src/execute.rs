@@ -15,7 +15,8 @@ use crate::plan::Plan;
 use crate::run::{Budget, Run};
 use crate::scan::group::GroupPlan;
 use crate::scan::pass::{Buckets, Found, Grouping, Pass};
-use crate::scan::prepare::{FieldRange, Prepared, Source, Wanted, prepare};
+use crate::scan::place::Source;
+use crate::scan::prepare::{FieldRange, Prepared, Wanted, prepare};
 use crate::view::{Table, View};
 use crate::{Answer, CalcOp, EngineError, Field, Meta};
 use std::sync::Arc;
@@ -62,7 +63,15 @@ pub(crate) fn table(source: Source<'_>, plan: &Plan, run: &Run, caches: &Caches)
         concurrency: plan.calculations.iter().any(|c| c.op == CalcOp::Concurrency),
     };
     let prepared = prepare(source, &wanted, caches, run)?;
-    let question = Question { plan, run, caches, fields, wanted, budget: Budget::new(run.memory_bytes_max), prepared };
+    let question = Question {
+        plan,
+        run,
+        caches,
+        fields,
+        wanted,
+        budget: Budget::new(run.memory_bytes_max - source.overlays.bytes().min(run.memory_bytes_max)),
+        prepared,
+    };
     question.answer()
 }
 
@@ -85,7 +94,7 @@ impl Question<'_> {
             _ => None,
         };
         let rates = self.plan.calculations.iter().any(|c| c.op.is_rate());
-        let sorted_by_rate = |calc: usize| self.plan.calculations[calc].op.is_rate();
+        let sorted_by_rate = |calc: usize| self.plan.is_of_rates(calc);
         let needs_rates = self.plan.havings.iter().any(|h| sorted_by_rate(h.calc))
             || self.plan.orders.iter().any(|o| matches!(o.key, crate::OrderKey::Calc(c) if sorted_by_rate(c)))
             || (self.plan.orders.is_empty()
@@ -277,7 +286,7 @@ impl Question<'_> {
 
     fn emit(&self, answer: Answer) {
         if let Some((_, on_partial)) = &self.run.on_partial {
-            on_partial(answer);
+            on_partial(crate::formula::finish(self.plan, answer));
         }
     }
 

@@ -4,6 +4,7 @@
 //! within a byte budget (segments never change, so neither do the tables). Never does: read blocks.
 
 use crate::Cell;
+use crate::overlay::Kept;
 use hashbrown::{HashMap, HashTable};
 use model::{ColumnKind, IdKind, Value, hash128, write_id};
 use parking_lot::Mutex;
@@ -317,13 +318,14 @@ impl ColumnIds {
     }
 }
 
-/// What the engine keeps between questions: numbers of group values, and buffers.
+/// What the engine keeps between questions: numbers of group values, values of calculated fields, and buffers.
 #[derive(Debug)]
 pub struct Caches {
     bytes_max: usize,
     bytes: AtomicUsize,
     columns: Mutex<HashMap<Arc<str>, Arc<ColumnIds>>>,
     tick: AtomicU64,
+    pub(crate) overlays: Kept,
     pub(crate) buffers: Mutex<Vec<crate::scan::Buffers>>,
 }
 
@@ -337,10 +339,17 @@ impl Caches {
     /// Caches of at most this many bytes between questions.
     #[must_use]
     pub fn new(bytes_max: usize) -> Caches {
-        Caches { bytes_max, bytes: AtomicUsize::new(0), columns: Mutex::default(), tick: AtomicU64::new(0), buffers: Mutex::default() }
+        Caches {
+            bytes_max,
+            bytes: AtomicUsize::new(0),
+            columns: Mutex::default(),
+            tick: AtomicU64::new(0),
+            overlays: Kept::new(bytes_max / 2),
+            buffers: Mutex::default(),
+        }
     }
 
-    /// Bytes that the numbers of group values take, as of the last question.
+    /// Bytes that numbers of group values and values of calculated fields take, as of the last question.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
@@ -357,21 +366,24 @@ impl Caches {
 
     /// After a question: drops what segments left behind, and the columns used longest ago if there is too much.
     pub(crate) fn tidy(&self) {
+        self.overlays.sweep();
+        let of_overlays = self.overlays.bytes();
+        let bytes_max = self.bytes_max - of_overlays.min(self.bytes_max);
         let mut columns = self.columns.lock();
         let mut sizes: Vec<(u64, usize, Arc<str>)> =
             columns.iter().map(|(name, ids)| (ids.last_used.load(Ordering::Relaxed), ids.sweep(), Arc::clone(name))).collect();
         let mut total: usize = sizes.iter().map(|(_, bytes, _)| bytes).sum();
-        if total > self.bytes_max {
+        if total > bytes_max {
             sizes.sort_unstable();
             for (_, bytes, name) in sizes {
                 columns.remove(&name);
                 total -= bytes;
-                if total <= self.bytes_max {
+                if total <= bytes_max {
                     break;
                 }
             }
         }
-        self.bytes.store(total, Ordering::Relaxed);
+        self.bytes.store(total + of_overlays, Ordering::Relaxed);
     }
 }
 

@@ -9,7 +9,9 @@ mod contrast;
 mod engine;
 mod error;
 mod execute;
+mod formula;
 mod intern;
+mod overlay;
 mod plan;
 mod rank;
 mod raw;
@@ -22,18 +24,19 @@ mod values;
 mod view;
 
 pub use answer::{Answer, Approximate, Cell, Heatmap, HeatmapScale, Meta, RawEvent, Row, Rows, Series};
-pub use check::{Columns, check};
+pub use check::{Columns, check, check_expression};
 pub use contrast::{
     ContrastAnswer, ContrastColumn, ContrastPlan, ContrastValue, PopulationCount, Populations, Quantiles, Side, check_contrast, contrast,
 };
 pub use engine::{Engine, EngineOptions};
 pub use error::EngineError;
 pub use intern::Caches;
-pub use plan::{Calc, CalcOp, Condition, Field, HavingIf, OrderBy, OrderKey, Plan};
+pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan};
 pub use run::{OnPartial, OnProgress, Progress, Run, SeriesMode};
 pub use values::values;
 
-use scan::prepare::Source;
+use overlay::Overlays;
+use scan::place::Source;
 use std::sync::Arc;
 use store::Segment;
 
@@ -45,12 +48,14 @@ pub fn run(segments: &[Arc<Segment>], plan: &Plan, run: &Run, caches: &Caches) -
 /// Answers a checked question from segments; `datasets` names the dataset of each, or is empty.
 pub fn run_on(segments: &[Arc<Segment>], datasets: &[Arc<str>], plan: &Plan, run: &Run, caches: &Caches) -> Result<Answer, EngineError> {
     let began = (run.clock)();
-    let source = Source { segments, datasets };
     let answer = |plan: &Plan| {
         if plan.start_ns >= plan.end_ns {
-            return Ok(Answer { start_ns: plan.start_ns, end_ns: plan.end_ns, ..nothing(plan) });
+            return Ok(formula::finish(plan, Answer { start_ns: plan.start_ns, end_ns: plan.end_ns, ..nothing(plan) }));
         }
-        if plan.is_raw() { raw::rows(source, plan, run, caches) } else { execute::table(source, plan, run, caches) }
+        let overlays = Overlays::of_plan(plan, segments, run, caches);
+        let source = Source { segments, datasets, overlays: &overlays };
+        let found = if plan.is_raw() { raw::rows(source, plan, run, caches) } else { execute::table(source, plan, run, caches) };
+        found.map(|answer| formula::finish(plan, answer))
     };
     let mut out = answer(plan)?;
     if let Some(offset) = plan.compare_offset_ns {

@@ -11,10 +11,81 @@ use std::sync::Arc;
 pub enum Field {
     /// A column of the events.
     Column(Arc<str>),
+    /// A column that is computed from others.
+    Computed(Arc<Computed>),
     /// Whether the event has no `trace.parent_id`.
     IsRoot,
     /// The dataset that the event is in.
     Dataset,
+}
+
+/// A column that is computed when a question needs it, and kept for the next one.
+#[derive(Clone, Debug)]
+pub struct Computed {
+    /// The name under which it is asked for.
+    pub name: Arc<str>,
+    /// How.
+    pub how: Computation,
+    /// What tells it from all others, whatever it is called: results are kept under it.
+    key: Arc<str>,
+}
+
+/// How the cells of a computed column come about.
+#[derive(Clone, Debug)]
+pub enum Computation {
+    /// An expression of other columns of the same event, by the names that it has for them.
+    Expression {
+        /// The expression, with no calculated fields in it any more.
+        expr: Arc<expr::Expr>,
+        /// What its columns stand for, in the order of [`expr::Program::columns`].
+        inputs: Vec<Field>,
+    },
+    /// The cells of another field (or true) on the events that satisfy conditions, missing on all others.
+    Where {
+        /// What is taken over.
+        field: Option<Field>,
+        /// On which events.
+        conditions: Vec<Condition>,
+        /// Whether all conditions must hold, or one.
+        combination: Combination,
+    },
+}
+
+impl Computed {
+    /// A computed column.
+    #[must_use]
+    pub fn new(name: &str, how: Computation) -> Computed {
+        let key = match &how {
+            Computation::Expression { expr, inputs } => {
+                format!("{expr} {:?}", inputs.iter().map(Field::key).collect::<Vec<_>>())
+            }
+            Computation::Where { field, conditions, combination } => {
+                let conditions: Vec<_> = conditions.iter().map(|c| (c.field.key(), c.op, c.negate, &c.values)).collect();
+                format!("{:?} where {combination:?} {conditions:?}", field.as_ref().map(Field::key))
+            }
+        };
+        Computed { name: name.into(), how, key: key.into() }
+    }
+
+    /// What tells it from all others.
+    #[must_use]
+    pub fn key(&self) -> &Arc<str> {
+        &self.key
+    }
+}
+
+impl PartialEq for Computed {
+    fn eq(&self, other: &Computed) -> bool {
+        self.name == other.name && self.key == other.key
+    }
+}
+
+impl Eq for Computed {}
+
+impl std::hash::Hash for Computed {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
 }
 
 /// Column that tells whether a span has a parent.
@@ -29,11 +100,22 @@ pub(crate) const IS_ROOT: &str = "is_root";
 pub(crate) const DATASET: &str = "meta.dataset";
 
 impl Field {
+    /// What tells it from all other fields.
+    fn key(&self) -> String {
+        match self {
+            Field::Column(name) => format!("column {name}"),
+            Field::Computed(computed) => format!("computed {}", computed.key),
+            Field::IsRoot => "root".to_owned(),
+            Field::Dataset => "dataset".to_owned(),
+        }
+    }
+
     /// The name under which it is asked for.
     #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Field::Column(name) => name,
+            Field::Computed(computed) => &computed.name,
             Field::IsRoot => IS_ROOT,
             Field::Dataset => DATASET,
         }
@@ -93,12 +175,31 @@ pub struct Calc {
     pub exact: bool,
 }
 
+/// What is computed from calculations.
+#[derive(Clone, Debug)]
+pub struct Formula {
+    /// Key in the answer.
+    pub key: Arc<str>,
+    /// The expression, ready.
+    pub(crate) program: Arc<expr::Program>,
+    /// Positions of the calculations that are its columns.
+    pub(crate) inputs: Vec<usize>,
+    /// As it reads.
+    pub(crate) text: Arc<str>,
+}
+
+impl PartialEq for Formula {
+    fn eq(&self, other: &Formula) -> bool {
+        self.key == other.key && self.text == other.text && self.inputs == other.inputs
+    }
+}
+
 /// What results are ordered by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OrderKey {
     /// A breakdown, by position.
     Breakdown(usize),
-    /// A calculation, by position.
+    /// A calculation, by position; a formula, by its position behind them.
     Calc(usize),
     /// Raw rows: the event time.
     Time,
@@ -118,7 +219,7 @@ pub struct OrderBy {
 /// A condition on results.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HavingIf {
-    /// Position of the calculation.
+    /// Position of the calculation, or of the formula behind them.
     pub calc: usize,
     /// `= != > >= < <=`.
     pub op: FilterOp,
@@ -139,8 +240,12 @@ pub struct Plan {
     pub combination: Combination,
     /// What to group by.
     pub breakdowns: Vec<Field>,
+    /// What to compute from calculations; their positions go on behind those of the calculations.
+    pub formulas: Vec<Formula>,
     /// What to compute per group. Empty: raw rows, or with breakdowns the distinct groups.
     pub calculations: Vec<Calc>,
+    /// Computed fields that raw rows show beside the columns.
+    pub shown: Vec<Field>,
     /// Order of the results.
     pub orders: Vec<OrderBy>,
     /// Which results are kept, before the limit.
@@ -158,6 +263,24 @@ pub struct Plan {
 }
 
 impl Plan {
+    /// The formula at a position behind the calculations.
+    pub(crate) fn formula(&self, calc: usize) -> Option<&Formula> {
+        self.formulas.get(calc.checked_sub(self.calculations.len())?)
+    }
+
+    /// Whether a calculation is, or a formula looks at, a difference of buckets.
+    pub(crate) fn is_of_rates(&self, calc: usize) -> bool {
+        let is_rate = |i: usize| self.calculations.get(i).is_some_and(|c| c.op.is_rate());
+        is_rate(calc) || self.formula(calc).is_some_and(|f| f.inputs.iter().any(|i| is_rate(*i)))
+    }
+
+    /// All fields that it needs.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
+        let ordered = self.orders.iter().filter_map(|o| if let OrderKey::Field(f) = &o.key { Some(f) } else { None });
+        let calculated = self.calculations.iter().filter_map(|c| c.field.as_ref());
+        self.conditions.iter().map(|c| &c.field).chain(&self.breakdowns).chain(calculated).chain(ordered).chain(&self.shown)
+    }
+
     /// Whether events themselves are asked for.
     #[must_use]
     pub fn is_raw(&self) -> bool {

@@ -7,7 +7,8 @@ use crate::plan::{OrderKey, Plan};
 use crate::rank::compare;
 use crate::run::{Run, parallel};
 use crate::scan::apply::FilterBuffers;
-use crate::scan::prepare::{Prepared, Source, Wanted, prepare};
+use crate::scan::place::Source;
+use crate::scan::prepare::{Prepared, Wanted, prepare};
 use crate::scan::select::Rows;
 use crate::{Answer, Cell, EngineError, Field, Meta, Progress, RawEvent};
 use model::query::Direction;
@@ -175,7 +176,7 @@ impl Search<'_> {
         let low = times.partition_point(|t| *t < self.plan.start_ns);
         let high = times.partition_point(|t| *t < self.plan.end_ns).max(low);
         self.scanned.fetch_add((high - low) as u64, Ordering::Relaxed);
-        let rows = ready.filter.select(store, block as usize, (low, high), filter, scratch)?;
+        let rows = ready.filter.select(store.block_rows(block as usize), block as usize, (low, high), filter, scratch)?;
         if rows.len() == 0 {
             return Ok(());
         }
@@ -248,9 +249,34 @@ impl Search<'_> {
         };
         Ok(match field {
             Field::Column(name) => value(name)?.into(),
+            Field::Computed(_) => {
+                for place in self.source.places(ready.index, field)? {
+                    match place.cell(c.row as usize)? {
+                        Value::Null => {}
+                        v => return Ok(v.canonical().into()),
+                    }
+                }
+                Cell::Null
+            }
             Field::IsRoot => Cell::Bool(value(crate::plan::PARENT_ID)? == Value::Null),
             Field::Dataset => Cell::Str(self.source.dataset(ready.index).into()),
         })
+    }
+
+    /// Adds a computed field to rows of a segment; it goes before a column of the same name.
+    fn show(&self, field: &Field, index: usize, members: &[usize], rows: &[usize], events: &mut [RawEvent]) -> Result<(), EngineError> {
+        let name: Arc<str> = field.name().into();
+        for i in members {
+            events[*i].fields.retain(|(n, _)| *n != name);
+        }
+        for place in self.source.places(index, field)? {
+            for (i, value) in members.iter().zip(place.cells(rows)?) {
+                if value != Value::Null {
+                    events[*i].fields.push((Arc::clone(&name), value));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// The rows with all their fields; column by column, which is much cheaper than row by row.
@@ -270,6 +296,7 @@ impl Search<'_> {
             events.push(RawEvent { time, sample_rate, dataset, fields: Vec::new() });
         }
         for (segment, members) in by_segment {
+            let index = self.prepared.segments[segment as usize].index;
             let segment = self.prepared.segments[segment as usize].segment;
             let rows: Vec<usize> = members.iter().map(|i| candidates[*i].row as usize).collect();
             let n = segment.n_columns();
@@ -288,6 +315,9 @@ impl Search<'_> {
                         }
                     }
                 }
+            }
+            for field in &self.plan.shown {
+                self.show(field, index, &members, &rows, &mut events)?;
             }
         }
         Ok(events)

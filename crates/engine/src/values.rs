@@ -4,14 +4,15 @@
 //! Never does: weigh by sample rate.
 
 use crate::intern::{Interner, Key};
-use crate::scan::keys::{BlockRef, each_key};
+use crate::scan::keys::each_key;
+use crate::scan::place::Place;
 use crate::scan::select::Rows;
 use crate::{Cell, EngineError};
 use hashbrown::HashMap;
 use model::{TimeNs, Value};
 use std::sync::Arc;
 use store::Segment;
-use store::segment::{Column, Dict, Layout, Scratch};
+use store::segment::{Dict, Layout, Scratch};
 
 /// Entries of one dictionary that are taken into account, the most frequent first.
 const ENTRIES_MAX: usize = 20_000;
@@ -31,14 +32,14 @@ pub fn values(
     let mut numbers: HashMap<u32, u64> = HashMap::new();
     let mut blocks_left = SAMPLE_BLOCKS;
     for segment in segments.iter().filter(|s| s.times().0 < range.1 && s.times().1 >= range.0) {
-        for c in segment.find(column) {
+        for c in Place::find(segment, column) {
             match c.layout {
-                Layout::Dict => add_dict(&*segment.dict(&c)?, prefix, &mut texts),
+                Layout::Dict => add_dict(&*c.dict()?, prefix, &mut texts),
                 _ => {
                     let n = segment.n_blocks().min(blocks_left);
                     blocks_left -= n;
                     for block in segment.n_blocks() - n..segment.n_blocks() {
-                        add_block(segment, &c, block, prefix, &interner, &mut numbers)?;
+                        add_block(&c, block, prefix, &interner, &mut numbers)?;
                     }
                 }
             }
@@ -86,8 +87,7 @@ fn add_dict(dict: &Dict, prefix: &str, texts: &mut HashMap<String, u64>) {
 }
 
 fn add_block(
-    segment: &Segment,
-    column: &Column<'_>,
+    column: &Place<'_>,
     block: usize,
     prefix: &str,
     interner: &Interner,
@@ -95,8 +95,8 @@ fn add_block(
 ) -> Result<(), EngineError> {
     let mut scratch = Scratch::default();
     let mut met: HashMap<u32, u64> = HashMap::new();
-    let rows = Rows::Range(0, segment.block_rows(block));
-    each_key(column, BlockRef { segment, block }, rows, &mut scratch, |_, key: Key| {
+    let rows = Rows::Range(0, column.segment.block_rows(block));
+    each_key(column, block, rows, &mut scratch, |_, key: Key| {
         *met.entry(interner.intern(key, || "")).or_default() += 1;
     })?;
     for (id, n) in met {

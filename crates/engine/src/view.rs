@@ -129,6 +129,9 @@ struct GroupValues<'t> {
 
 impl Values for GroupValues<'_> {
     fn calc(&self, calc: usize, group: u32) -> Cell {
+        if let Some(formula) = self.plan.formula(calc) {
+            return formula.value(|input| self.calc(input, group));
+        }
         let op = self.plan.calculations[calc].op;
         if op.is_rate() {
             return match &self.table.series {
@@ -140,7 +143,7 @@ impl Values for GroupValues<'_> {
     }
 
     fn number(&self, calc: usize, group: u32) -> Option<f64> {
-        let c = &self.plan.calculations[calc];
+        let Some(c) = self.plan.calculations.get(calc) else { return self.calc(calc, group).as_f64() };
         match (c.op, self.table.of_calc[calc]) {
             (CalcOp::Count, None) => Some(self.table.view.states.count.get(group as usize)),
             (CalcOp::Quantile(share), Some(f)) => self.table.view.solved[f].as_ref().and_then(|s| s.get(group as usize, share)),

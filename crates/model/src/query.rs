@@ -48,12 +48,30 @@ pub struct QuerySpec {
     /// Count stored events instead of weighing them by sample rate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub usage_mode: Option<bool>,
-    /// Formulas over named calculations. Not answered yet: the engine refuses them.
+    /// Formulas over calculations; in results they stand for the calculations that they are made of.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub formulas: Vec<Json>,
-    /// Calculated fields of this question. Not answered yet: the engine refuses them.
+    pub formulas: Vec<Formula>,
+    /// Calculated fields of this question.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub calculated_fields: Vec<Json>,
+    pub calculated_fields: Vec<CalculatedField>,
+}
+
+/// A column that is computed from others, event by event.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct CalculatedField {
+    /// Its name.
+    pub name: String,
+    /// How it is computed (docs/calculated-fields.md).
+    pub expression: String,
+}
+
+/// A result that is computed from calculations.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Formula {
+    /// Its key in the results.
+    pub name: String,
+    /// How it is computed; `$name` is a calculation by its name.
+    pub expression: String,
 }
 
 /// One calculation.
@@ -67,7 +85,7 @@ pub struct Calculation {
     /// Name in the result instead of `OP(column)`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// Filters of this calculation alone. Not answered yet: the engine refuses them.
+    /// Filters of this calculation alone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub filters: Vec<Filter>,
     /// How those combine.

@@ -1,6 +1,6 @@
 //! Names of columns: which exist, and what a misspelt one was meant to be.
 //!
-//! Owns: resolving of names. Never does: read columns.
+//! Owns: resolving of names that are no calculated fields. Never does: read columns.
 
 use crate::plan::{DATASET, IS_ROOT};
 use crate::{EngineError, Field};
@@ -12,6 +12,10 @@ pub trait Columns {
     fn contains(&self, name: &str) -> bool;
     /// All names; asked for only to suggest near ones.
     fn names(&self) -> Vec<String>;
+    /// The expression of the saved calculated field of this name.
+    fn calculated(&self, _name: &str) -> Option<String> {
+        None
+    }
 }
 
 impl Columns for [String] {
@@ -52,8 +56,8 @@ impl Columns for BTreeSet<String> {
 
 const RELATIONAL: [&str; 7] = ["root.", "parent.", "child.", "any.", "any2.", "any3.", "none."];
 
-/// What a name stands for. A real column hides a derived one of the same name.
-pub(crate) fn field(name: &str, known: &dyn Columns) -> Result<Field, EngineError> {
+/// What the name of a column stands for. A real column hides a built-in one of the same name.
+pub(super) fn column(name: &str, known: &dyn Columns) -> Result<Field, EngineError> {
     if known.contains(name) {
         return Ok(Field::Column(name.into()));
     }
@@ -67,7 +71,7 @@ pub(crate) fn field(name: &str, known: &dyn Columns) -> Result<Field, EngineErro
             "'{name}': relational fields ('{prefix}…') are not answered yet; ask about the span's own columns"
         )));
     }
-    Err(EngineError::UnknownColumn { column: name.to_owned(), near: near(name, known.names()) })
+    Err(EngineError::UnknownColumn { column: name.to_owned(), near: near(name, known.names()), inside: String::new() })
 }
 
 /// Up to three names that may have been meant, best first.

@@ -2,13 +2,14 @@
 //!
 //! Owns: validation of filters. Never does: evaluate them.
 
-use super::columns::{Columns, field};
+use super::names::Names;
 use crate::{Condition, EngineError};
+use model::Value;
 use model::query::{Filter, FilterOp};
-use model::{Limits, Value};
 
-pub(crate) fn condition(f: &Filter, known: &dyn Columns, limits: &Limits) -> Result<Condition, EngineError> {
-    let field = field(&f.column, known)?;
+pub(crate) fn condition(f: &Filter, names: &Names<'_>) -> Result<Condition, EngineError> {
+    let field = names.field(&f.column)?;
+    let limits = names.limits;
     let (op, negate) = f.op.positive();
     let values = match op {
         FilterOp::Exists => Vec::new(),

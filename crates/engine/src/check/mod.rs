@@ -2,38 +2,46 @@
 //!
 //! Owns: validation, defaults, resolving of names. Never does: read events.
 
+mod calculations;
 mod columns;
 mod filters;
+mod names;
 mod range;
 #[cfg(test)]
 mod tests;
 
 pub use columns::Columns;
+pub use names::check_expression;
 
-use crate::plan::{Calc, CalcOp, HavingIf, OrderBy, OrderKey, Plan};
+use crate::plan::{Calc, CalcOp, Computation, Formula, HavingIf, OrderBy, OrderKey, Plan};
 use crate::{EngineError, Field, Run, SeriesMode};
-pub(crate) use columns::field;
+use calculations::{calc_op, calculations, formulas};
 pub(crate) use filters::condition;
-use model::query::{Calculation, Direction, FilterOp, Having, Order, QuerySpec};
+use model::query::{Direction, FilterOp, Having, Order, QuerySpec};
 use model::{Limits, NS_PER_SECOND};
+pub(crate) use names::Names;
 pub(crate) use range::range;
 
 /// Checks a question against the columns of its dataset and fills in what it leaves open.
 pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) -> Result<Plan, EngineError> {
     lists(spec, limits)?;
     let range = range(spec, run.now)?;
-    let conditions = spec.filters.iter().map(|f| condition(f, known, limits)).collect::<Result<Vec<_>, _>>()?;
+    let names = Names::new(known, limits, &spec.calculated_fields);
+    let own = own_fields(spec, &names)?;
+    let conditions = spec.filters.iter().map(|f| condition(f, &names)).collect::<Result<Vec<_>, _>>()?;
     let mut breakdowns: Vec<Field> = Vec::new();
     for name in &spec.breakdowns {
-        let f = field(name, known)?;
+        let f = names.field(name)?;
         if !breakdowns.contains(&f) {
             breakdowns.push(f);
         }
     }
-    let calculations = calculations(spec, &breakdowns, known)?;
+    let calculations = calculations(spec, &breakdowns, &names)?;
+    let formulas = formulas(spec, &breakdowns, &calculations, limits)?;
     let raw = calculations.is_empty() && breakdowns.is_empty();
-    let orders = spec.orders.iter().map(|o| order(o, &calculations, &breakdowns, raw, known)).collect::<Result<Vec<_>, _>>()?;
-    let havings = spec.havings.iter().map(|h| having(h, &calculations)).collect::<Result<Vec<_>, _>>()?;
+    let results = Results { calculations: &calculations, formulas: &formulas };
+    let orders = spec.orders.iter().map(|o| order(o, results, &breakdowns, raw, &names)).collect::<Result<Vec<_>, _>>()?;
+    let havings = spec.havings.iter().map(|h| having(h, results)).collect::<Result<Vec<_>, _>>()?;
     let limit = match spec.limit {
         None => limits.result_rows_default.min(run.max_rows),
         Some(n) => match usize::try_from(n) {
@@ -56,6 +64,8 @@ pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) 
         combination: spec.filter_combination.unwrap_or_default(),
         breakdowns,
         calculations,
+        shown: if raw { own } else { Vec::new() },
+        formulas,
         orders,
         havings,
         limit,
@@ -67,8 +77,28 @@ pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) 
 }
 
 /// Whether a name can be asked about.
-pub(crate) fn known_column(name: &str, known: &dyn Columns) -> Result<(), EngineError> {
-    field(name, known).map(|_| ())
+pub(crate) fn known_column(name: &str, known: &dyn Columns, limits: &Limits) -> Result<(), EngineError> {
+    Names::new(known, limits, &[]).field(name).map(|_| ())
+}
+
+/// The calculated fields of the question, used or not.
+fn own_fields(spec: &QuerySpec, names: &Names<'_>) -> Result<Vec<Field>, EngineError> {
+    for (i, own) in spec.calculated_fields.iter().enumerate() {
+        if own.name.is_empty() {
+            return Err(EngineError::invalid("a calculated field needs a name"));
+        }
+        if spec.calculated_fields[..i].iter().any(|o| o.name == own.name) {
+            return Err(EngineError::invalid(format!("two calculated fields have the name '{}'", own.name)));
+        }
+    }
+    spec.calculated_fields.iter().map(|own| names.field(&own.name)).collect()
+}
+
+/// What results hold beside the groups.
+#[derive(Clone, Copy)]
+struct Results<'r> {
+    calculations: &'r [Calc],
+    formulas: &'r [Formula],
 }
 
 fn lists(spec: &QuerySpec, limits: &Limits) -> Result<(), EngineError> {
@@ -80,95 +110,37 @@ fn lists(spec: &QuerySpec, limits: &Limits) -> Result<(), EngineError> {
         ("breakdowns", spec.breakdowns.len()),
         ("orders", spec.orders.len()),
         ("havings", spec.havings.len()),
+        ("formulas", spec.formulas.len()),
+        ("calculated_fields", spec.calculated_fields.len()),
+        ("filters of a calculation", calculations.iter().map(|c| c.filters.len()).max().unwrap_or(0)),
     ] {
         if n > max {
             return Err(EngineError::invalid(format!("{name} may have at most {max} items, not {n}")));
         }
     }
-    if !spec.formulas.is_empty() {
-        return Err(EngineError::invalid("formulas are not answered yet; ask for the calculations and combine them yourself"));
-    }
-    if !spec.calculated_fields.is_empty() {
-        return Err(EngineError::invalid("calculated_fields are not answered yet; use columns that are in the events"));
-    }
-    if let Some(c) = calculations.iter().find(|c| !c.filters.is_empty()) {
-        let key = c.key();
-        return Err(EngineError::invalid(format!(
-            "calculation '{key}' has filters of its own, which are not answered yet; filter the whole question"
-        )));
-    }
     Ok(())
 }
 
-const OPS: &str = "COUNT, CONCURRENCY, SUM, AVG, MIN, MAX, COUNT_DISTINCT, HEATMAP, P001, P01, P05, P10, P20, P25, P50, P75, P80, P90, P95, P99, P999, \
-                   RATE_SUM, RATE_AVG, RATE_MAX";
-
-fn calc_op(op: &str) -> Option<CalcOp> {
-    Some(match op {
-        "COUNT" => CalcOp::Count,
-        "CONCURRENCY" => CalcOp::Concurrency,
-        "SUM" => CalcOp::Sum,
-        "AVG" => CalcOp::Avg,
-        "MIN" => CalcOp::Min,
-        "MAX" => CalcOp::Max,
-        "COUNT_DISTINCT" => CalcOp::CountDistinct,
-        "HEATMAP" => CalcOp::Heatmap,
-        "P001" => CalcOp::Quantile(0.001),
-        "P01" => CalcOp::Quantile(0.01),
-        "P05" => CalcOp::Quantile(0.05),
-        "P10" => CalcOp::Quantile(0.10),
-        "P20" => CalcOp::Quantile(0.20),
-        "P25" => CalcOp::Quantile(0.25),
-        "P50" => CalcOp::Quantile(0.50),
-        "P75" => CalcOp::Quantile(0.75),
-        "P80" => CalcOp::Quantile(0.80),
-        "P90" => CalcOp::Quantile(0.90),
-        "P95" => CalcOp::Quantile(0.95),
-        "P99" => CalcOp::Quantile(0.99),
-        "P999" => CalcOp::Quantile(0.999),
-        "RATE_SUM" => CalcOp::RateSum,
-        "RATE_AVG" => CalcOp::RateAvg,
-        "RATE_MAX" => CalcOp::RateMax,
-        _ => return None,
-    })
-}
-
-fn calculations(spec: &QuerySpec, breakdowns: &[Field], known: &dyn Columns) -> Result<Vec<Calc>, EngineError> {
-    let count = [Calculation { op: "COUNT".into(), column: None, name: None, filters: Vec::new(), filter_combination: None, exact: None }];
-    let mut out: Vec<Calc> = Vec::new();
-    for c in spec.calculations.as_deref().unwrap_or(&count) {
-        let Some(op) = calc_op(&c.op) else {
-            return Err(EngineError::invalid(format!("unknown calculation '{}'; use one of {OPS}", c.op)));
-        };
-        let field = match (op, &c.column) {
-            (CalcOp::Count, None) | (CalcOp::Concurrency, None) => None,
-            (CalcOp::Concurrency, Some(_)) => {
-                return Err(EngineError::invalid("CONCURRENCY takes no column: it uses the event time and duration_ms"));
-            }
-            (_, None) => return Err(EngineError::invalid(format!("{} needs a column", c.op))),
-            (_, Some(name)) => Some(field(name, known)?),
-        };
-        let calc = Calc { op, field, key: c.key().into(), exact: c.exact.unwrap_or(false) };
-        match out.iter().find(|o| o.key == calc.key) {
-            Some(same) if *same == calc => continue,
-            Some(_) => return Err(EngineError::invalid(format!("two calculations have the name '{}'", calc.key))),
-            None if breakdowns.iter().any(|b| *b.name() == *calc.key) => {
-                return Err(EngineError::invalid(format!("a calculation and a breakdown have the name '{}'", calc.key)));
-            }
-            None => out.push(calc),
-        }
-    }
-    Ok(out)
-}
-
-/// The calculation that an order or a having means: by operator and column, else by its name.
-fn find(op: &str, column: Option<&str>, calculations: &[Calc]) -> Option<usize> {
+/// The calculation or formula that an order or a having means: by operator and column, else by its name. One without
+/// filters of its own goes before one with them.
+fn find(op: &str, column: Option<&str>, results: Results<'_>) -> Option<usize> {
+    let calculations = results.calculations;
     let wanted = calc_op(op);
-    let by_op = calculations.iter().position(|c| Some(c.op) == wanted && c.field.as_ref().map(Field::name) == column);
-    by_op.or_else(|| calculations.iter().position(|c| column.is_none() && *c.key == *op))
+    let is_where = |c: &Calc| matches!(&c.field, Some(Field::Computed(f)) if matches!(f.how, Computation::Where { .. }));
+    let name = |c: &Calc| c.field.as_ref().map(Field::name).filter(|n| !n.is_empty()).map(str::to_owned);
+    let means = |c: &Calc| Some(c.op) == wanted && name(c).as_deref() == column;
+    let by_op = calculations.iter().position(|c| means(c) && !is_where(c)).or_else(|| calculations.iter().position(means));
+    by_op.or_else(|| if column.is_none() { by_name(op, results) } else { None })
 }
 
-fn order(o: &Order, calculations: &[Calc], breakdowns: &[Field], raw: bool, known: &dyn Columns) -> Result<OrderBy, EngineError> {
+/// By the key that it has in results.
+fn by_name(name: &str, Results { calculations, formulas }: Results<'_>) -> Option<usize> {
+    let calc = calculations.iter().position(|c| *c.key == *name);
+    calc.or_else(|| Some(calculations.len() + formulas.iter().position(|f| *f.key == *name)?))
+}
+
+fn order(o: &Order, results: Results<'_>, breakdowns: &[Field], raw: bool, names: &Names<'_>) -> Result<OrderBy, EngineError> {
+    let is_heatmap = |i: usize| results.calculations.get(i).is_some_and(|c| c.op == CalcOp::Heatmap);
     let direction = o.order.unwrap_or(Direction::Ascending);
     let op = o.op.as_deref().filter(|op| !op.is_empty());
     let column = o.column.as_deref().filter(|c| !c.is_empty());
@@ -178,9 +150,9 @@ fn order(o: &Order, calculations: &[Calc], breakdowns: &[Field], raw: bool, know
             return Err(EngineError::invalid(format!("raw rows are ordered by 'time' or by a column, not by '{op}'")));
         }
         (None, Some("time" | "timestamp")) if raw => OrderKey::Time,
-        (None, Some(name)) if raw => OrderKey::Field(field(name, known)?),
-        (Some(op), column) => match find(op, column, calculations) {
-            Some(i) if calculations[i].op == CalcOp::Heatmap => return Err(EngineError::invalid("results cannot be ordered by a HEATMAP")),
+        (None, Some(name)) if raw => OrderKey::Field(names.field(name)?),
+        (Some(op), column) => match find(op, column, results) {
+            Some(i) if is_heatmap(i) => return Err(EngineError::invalid("results cannot be ordered by a HEATMAP")),
             Some(i) => OrderKey::Calc(i),
             None => {
                 let key = column.map_or_else(|| op.to_owned(), |c| format!("{op}({c})"));
@@ -191,8 +163,8 @@ fn order(o: &Order, calculations: &[Calc], breakdowns: &[Field], raw: bool, know
         },
         (None, Some(name)) => match breakdowns.iter().position(|b| b.name() == name) {
             Some(i) => OrderKey::Breakdown(i),
-            None => match calculations.iter().position(|c| *c.key == *name) {
-                Some(i) if calculations[i].op != CalcOp::Heatmap => OrderKey::Calc(i),
+            None => match by_name(name, results) {
+                Some(i) if !is_heatmap(i) => OrderKey::Calc(i),
                 _ => {
                     return Err(EngineError::invalid(format!(
                         "order by '{name}': it is not among the breakdowns; add it there or order by one of them"
@@ -204,12 +176,12 @@ fn order(o: &Order, calculations: &[Calc], breakdowns: &[Field], raw: bool, know
     Ok(OrderBy { key, direction })
 }
 
-fn having(h: &Having, calculations: &[Calc]) -> Result<HavingIf, EngineError> {
+fn having(h: &Having, results: Results<'_>) -> Result<HavingIf, EngineError> {
     let key = h.column.as_ref().map_or_else(|| h.calculate_op.clone(), |c| format!("{}({c})", h.calculate_op));
-    let Some(calc) = find(&h.calculate_op, h.column.as_deref(), calculations) else {
+    let Some(calc) = find(&h.calculate_op, h.column.as_deref(), results) else {
         return Err(EngineError::invalid(format!("having '{key}': it is not among the calculations; add it there")));
     };
-    if calculations[calc].op == CalcOp::Heatmap {
+    if results.calculations.get(calc).is_some_and(|c| c.op == CalcOp::Heatmap) {
         return Err(EngineError::invalid("a HEATMAP cannot be used in havings"));
     }
     use FilterOp::{Equal, Greater, GreaterEqual, Less, LessEqual, NotEqual};

@@ -70,9 +70,36 @@ fn what_is_wrong_is_said() {
         (json!({"filters": [{"column": "user.id", "op": "="}]}), "needs a value"),
         (json!({"filters": [{"column": "user.id", "op": "=", "value": null}]}), "exists"),
         (json!({"filters": [{"column": "user.id", "op": "=", "value": {}}]}), "must be text"),
-        (json!({"formulas": [{}]}), "formulas"),
-        (json!({"calculated_fields": [{}]}), "calculated_fields"),
-        (json!({"calculations": [{"op": "COUNT", "filters": [{"column": "user.id", "op": "exists"}]}]}), "filters of its own"),
+        (
+            json!({"formulas": [{"name": "f", "expression": "$COUNT +"}]}),
+            "formula 'f': expected a column, a value or a function, found the end at character 9",
+        ),
+        (
+            json!({"formulas": [{"name": "f", "expression": "$total"}]}),
+            "formula 'f': unknown calculation 'total' at character 1; calculations of the question: 'COUNT'",
+        ),
+        (json!({"formulas": [{"name": "COUNT", "expression": "1"}]}), "taken"),
+        (json!({"formulas": [{"name": "", "expression": "1"}]}), "needs a name"),
+        (json!({"formulas": [{"name": "f", "expression": "EVENT_TIMESTAMP()"}]}), "about events"),
+        (
+            json!({"calculations": [{"op": "HEATMAP", "column": "duration_ms", "name": "h"}], "formulas": [{"name": "f", "expression": "$h"}]}),
+            "HEATMAP",
+        ),
+        (json!({"formulas": (0..101).map(|i| json!({"name": format!("f{i}"), "expression": "1"})).collect::<Vec<_>>()}), "at most 100"),
+        (json!({"calculated_fields": [{"name": "x", "expression": "IF("}]}), "calculated field 'x': "),
+        (
+            json!({"calculated_fields": [{"name": "x", "expression": "$nope"}]}),
+            "unknown column 'nope' in calculated field 'x' at character 1",
+        ),
+        (json!({"calculated_fields": [{"name": "x", "expression": "$y"}, {"name": "y", "expression": "$x"}]}), "refers to itself"),
+        (json!({"calculated_fields": [{"name": "x", "expression": "1"}, {"name": "x", "expression": "2"}]}), "two calculated fields"),
+        (json!({"calculated_fields": [{"name": "", "expression": "1"}]}), "needs a name"),
+        (json!({"calculations": [{"op": "COUNT", "filters": [{"column": "nope", "op": "exists"}]}]}), "unknown column 'nope'"),
+        (json!({"calculations": [{"op": "CONCURRENCY", "filters": [{"column": "user.id", "op": "exists"}]}]}), "filters of its own"),
+        (
+            json!({"calculations": [{"op": "COUNT"}, {"op": "COUNT", "filters": [{"column": "user.id", "op": "exists"}]}]}),
+            "a 'name' of its own",
+        ),
         (json!({"calculations": [{"op": "COUNT", "name": "x"}, {"op": "AVG", "column": "duration_ms", "name": "x"}]}), "two calculations"),
         (json!({"calculations": [{"op": "COUNT", "name": "user.id"}], "breakdowns": ["user.id"]}), "have the name"),
         (json!({"compare_time_offset_seconds": 0}), "compare_time_offset_seconds"),
@@ -119,4 +146,23 @@ fn wide_questions_are_allowed() {
     plan(json!({"filters": filters})).unwrap();
     plan(json!({"filters": [{"column": "user.id", "op": "in", "value": values}]})).unwrap();
     plan(json!({"filters": (0..101).map(|_| json!({"column": "user.id", "op": "exists"})).collect::<Vec<_>>()})).unwrap_err();
+}
+
+#[test]
+fn orders_and_havings_find_formulas_and_the_calculation_without_filters() {
+    let p = plan(json!({
+        "calculations": [
+            {"op": "COUNT", "name": "errors", "filters": [{"column": "user.id", "op": "exists"}]},
+            {"op": "COUNT", "name": "all"},
+            {"op": "MAX", "column": "duration_ms", "name": "slowest", "filters": [{"column": "user.id", "op": "exists"}]},
+        ],
+        "formulas": [{"name": "rate", "expression": "$errors / $all"}],
+        "orders": [{"op": "rate"}, {"column": "rate"}, {"op": "COUNT"}, {"column": "errors"}, {"op": "MAX", "column": "duration_ms"}],
+        "havings": [{"calculate_op": "rate", "op": ">", "value": 0.5}],
+    }))
+    .unwrap();
+    let keys: Vec<_> = p.orders.iter().map(|o| o.key.clone()).collect();
+    assert_eq!(keys, [OrderKey::Calc(3), OrderKey::Calc(3), OrderKey::Calc(1), OrderKey::Calc(0), OrderKey::Calc(2)]);
+    assert_eq!(p.havings[0].calc, 3);
+    assert_eq!(p.formulas[0].inputs, [0, 1]);
 }

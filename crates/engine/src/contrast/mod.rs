@@ -14,7 +14,9 @@ mod tests;
 pub use answer::{ContrastAnswer, ContrastColumn, ContrastValue, PopulationCount, Populations, Quantiles};
 pub use plan::{ContrastPlan, Side, check_contrast};
 
+use crate::overlay::Overlays;
 use crate::run::parallel;
+use crate::scan::place::Source;
 use crate::{EngineError, Meta, Run};
 use column::Totals;
 use rows::Picked;
@@ -42,11 +44,13 @@ pub fn contrast(segments: &[Arc<Segment>], datasets: &[Arc<str>], plan: &Contras
         }
         Ok(())
     };
+    let times = (plan.selection.start_ns.min(plan.other.start_ns), plan.selection.end_ns.max(plan.other.end_ns));
+    let overlays = Overlays::new(plan.fields(), segments, times, run, None);
+    let source = Source { segments, datasets, overlays: &overlays };
     let picked = parallel(run.threads, segments.len(), |i| {
         stopped()?;
-        let dataset = datasets.get(i).map_or("", |d| d);
         let segment = &*segments[i];
-        Ok(Part { segment, selection: rows::pick(segment, dataset, &plan.selection)?, other: rows::pick(segment, dataset, &plan.other)? })
+        Ok(Part { segment, selection: rows::pick(source, i, &plan.selection)?, other: rows::pick(source, i, &plan.other)? })
     });
     let parts: Vec<Part<'_>> = picked.into_iter().collect::<Result<_, EngineError>>()?;
     let memory: usize = parts.iter().map(|p| p.selection.memory() + p.other.memory()).sum();

@@ -2,7 +2,7 @@
 //!
 //! Owns: validation of `ContrastSpec`. Never does: read events.
 
-use crate::check::{condition, range};
+use crate::check::{Names, condition, range};
 use crate::{Columns, Condition, EngineError, Field, Run};
 use model::contrast::{ContrastSpec, Population};
 use model::query::{Combination, FilterOp, QuerySpec};
@@ -44,8 +44,9 @@ pub struct ContrastPlan {
 /// Checks a comparison against the columns of its dataset.
 pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limits: &Limits) -> Result<ContrastPlan, EngineError> {
     let query = &spec.query;
+    let names = Names::new(known, limits, &query.calculated_fields);
     let whole = range(query, run.now)?;
-    let conditions = |filters: &[model::query::Filter]| filters.iter().map(|f| condition(f, known, limits)).collect::<Result<Vec<_>, _>>();
+    let conditions = |filters: &[model::query::Filter]| filters.iter().map(|f| condition(f, &names)).collect::<Result<Vec<_>, _>>();
     let of_query = (conditions(&query.filters)?, query.filter_combination.unwrap_or_default());
     let side = |p: &Population, inside: bool| -> Result<Side, EngineError> {
         if p.filters.len() > limits.question_items_max {
@@ -83,10 +84,10 @@ pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limit
     }
     let columns = match &spec.columns {
         None => None,
-        Some(names) => {
-            let mut out: Vec<Arc<str>> = Vec::with_capacity(names.len());
-            for name in names {
-                match crate::check::field(name, known)? {
+        Some(wanted) => {
+            let mut out: Vec<Arc<str>> = Vec::with_capacity(wanted.len());
+            for name in wanted {
+                match names.field(name)? {
                     Field::Column(name) if !out.contains(&name) => out.push(name),
                     Field::Column(_) => {}
                     f => return Err(EngineError::invalid(format!("'{}' is not a column and cannot be compared", f.name()))),
@@ -106,6 +107,12 @@ pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limit
 }
 
 impl ContrastPlan {
+    /// All fields that conditions look at.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
+        let sides = [&self.selection, &self.other].into_iter();
+        sides.flat_map(|s| &s.groups).flat_map(|(conditions, _)| conditions).map(|c| &c.field)
+    }
+
     /// Whether the selection's own filters look at a column: then it differs by definition.
     pub(crate) fn selected_by(&self, column: &str) -> bool {
         self.selection.groups.iter().flat_map(|(c, _)| c).any(|c| c.field.name() == column)

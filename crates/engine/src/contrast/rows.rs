@@ -6,9 +6,9 @@ use super::plan::Side;
 use crate::EngineError;
 use crate::scan::apply::FilterBuffers;
 use crate::scan::filter::Filter;
+use crate::scan::place::Source;
 use crate::scan::select::Rows;
 use model::query::Combination;
-use store::Segment;
 use store::segment::Scratch;
 
 /// The rows of a population in one segment.
@@ -58,14 +58,15 @@ impl Picked {
 }
 
 /// The rows of one side.
-pub(crate) fn pick(segment: &Segment, dataset: &str, side: &Side) -> Result<Picked, EngineError> {
+pub(crate) fn pick(source: Source<'_>, index: usize, side: &Side) -> Result<Picked, EngineError> {
+    let segment = &source.segments[index];
     let (first, last) = segment.times();
     if first >= side.end_ns || last < side.start_ns || segment.n_rows() == 0 {
         return Ok(Picked::None);
     }
     let mut filters = Vec::new();
     for (conditions, combination) in &side.groups {
-        match Filter::compile(conditions, *combination == Combination::Or, segment, dataset)? {
+        match Filter::compile(conditions, *combination == Combination::Or, source, index)? {
             None => return Ok(Picked::None),
             Some(filter) if filter.is_all() => {}
             Some(filter) => filters.push(filter),
@@ -91,7 +92,7 @@ pub(crate) fn pick(segment: &Segment, dataset: &str, side: &Side) -> Result<Pick
             if low >= high {
                 break;
             }
-            let rows = filter.select(segment, block, (low, high), &mut buffers, &mut scratch)?;
+            let rows = filter.select(n, block, (low, high), &mut buffers, &mut scratch)?;
             picked = both(picked, rows);
         }
         blocks.push(picked);

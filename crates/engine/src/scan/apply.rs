@@ -8,7 +8,6 @@ use super::select::{Bitmap, Rows, keep_valid, keep_values};
 use crate::EngineError;
 use crate::intern::id_text;
 use model::Value;
-use store::Segment;
 use store::segment::{BLOCK_ROWS, Codes, Layout, Scratch};
 
 /// With at most this many rows left, cells are fetched one by one.
@@ -25,10 +24,10 @@ pub(crate) struct FilterBuffers {
 }
 
 impl Filter<'_> {
-    /// The rows of a block, from `low` to `high`, that pass.
+    /// The rows of a block of `n`, from `low` to `high`, that pass.
     pub(crate) fn select<'b>(
         &self,
-        segment: &Segment,
+        n: usize,
         block: usize,
         (low, high): (usize, usize),
         buffers: &'b mut FilterBuffers,
@@ -37,7 +36,6 @@ impl Filter<'_> {
         if self.is_all() {
             return Ok(Rows::Range(low, high));
         }
-        let n = segment.block_rows(block);
         let FilterBuffers { bits, tried, part, either, rows } = buffers;
         rows.clear();
         if self.any {
@@ -47,7 +45,7 @@ impl Filter<'_> {
             for condition in &self.conditions {
                 part.words.clone_from(&tried.words);
                 let mut passing = std::mem::take(part);
-                keep(condition, segment, block, &mut passing, &mut Spare { part, either }, scratch)?;
+                keep(condition, block, &mut passing, &mut Spare { part, either }, scratch)?;
                 bits.or(&passing);
                 tried.and_not(&passing);
                 *part = passing;
@@ -58,7 +56,7 @@ impl Filter<'_> {
         } else {
             bits.set_range(n, low, high);
             for condition in &self.conditions {
-                keep(condition, segment, block, bits, &mut Spare { part, either }, scratch)?;
+                keep(condition, block, bits, &mut Spare { part, either }, scratch)?;
                 if bits.is_empty() {
                     return Ok(Rows::List(&[]));
                 }
@@ -78,14 +76,7 @@ struct Spare<'a> {
 }
 
 /// Clears the bits of rows that fail a condition.
-fn keep(
-    condition: &Ready<'_>,
-    segment: &Segment,
-    block: usize,
-    bits: &mut Bitmap,
-    spare: &mut Spare<'_>,
-    scratch: &mut Scratch,
-) -> Result<(), EngineError> {
+fn keep(condition: &Ready<'_>, block: usize, bits: &mut Bitmap, spare: &mut Spare<'_>, scratch: &mut Scratch) -> Result<(), EngineError> {
     let Ready::Parts { parts, negate, .. } = condition else {
         if matches!(condition, Ready::Const(false)) {
             bits.clear_all();
@@ -98,7 +89,7 @@ fn keep(
         bits.keep(|row| {
             let mut holds = false;
             for part in parts {
-                match holds_at(part, segment, block * BLOCK_ROWS + row) {
+                match holds_at(part, block * BLOCK_ROWS + row) {
                     Ok(h) => holds |= h,
                     Err(e) => failed = Some(e),
                 }
@@ -108,17 +99,17 @@ fn keep(
         return failed.map_or(Ok(()), Err);
     }
     match parts.as_slice() {
-        [Part { column, test: Test::Codes(test) }] => {
-            let codes = segment.read_codes(column, block, scratch)?;
+        [Part { place, test: Test::Codes(test) }] => {
+            let codes = place.codes(block, scratch)?;
             keep_codes(codes, test, negate, bits);
         }
-        [part] if !negate => keep_part(part, segment, block, bits, scratch)?,
+        [part] if !negate => keep_part(part, block, bits, scratch)?,
         parts => {
             spare.either.words.clear();
             spare.either.words.resize(bits.words.len(), 0);
             for part in parts {
                 spare.part.words.clone_from(&bits.words);
-                keep_part(part, segment, block, spare.part, scratch)?;
+                keep_part(part, block, spare.part, scratch)?;
                 spare.either.or(spare.part);
             }
             if negate {
@@ -132,25 +123,25 @@ fn keep(
 }
 
 /// Clears the bits of rows whose cell fails, or is missing.
-fn keep_part(part: &Part<'_>, segment: &Segment, block: usize, bits: &mut Bitmap, scratch: &mut Scratch) -> Result<(), EngineError> {
-    let column = &part.column;
+fn keep_part(part: &Part<'_>, block: usize, bits: &mut Bitmap, scratch: &mut Scratch) -> Result<(), EngineError> {
+    let place = &part.place;
     match &part.test {
-        Test::Codes(test) => keep_codes(segment.read_codes(column, block, scratch)?, test, false, bits),
-        Test::Present => match column.layout {
+        Test::Codes(test) => keep_codes(place.codes(block, scratch)?, test, false, bits),
+        Test::Present => match place.layout {
             Layout::Dict | Layout::Bools => {
-                let missing = missing_code(segment, part)?;
-                let codes = segment.read_codes(column, block, scratch)?;
+                let missing = missing_code(part);
+                let codes = place.codes(block, scratch)?;
                 match missing {
                     0 => bits.clear_all(),
                     n => keep_codes(codes, &CodeTest::Range { low: 0, span: n - 1 }, false, bits),
                 }
             }
-            Layout::Ints => keep_valid(segment.read_ints(column, block, scratch)?.1, bits),
-            Layout::Floats => keep_valid(segment.read_floats(column, block, scratch)?.1, bits),
-            Layout::Ids => keep_valid(segment.read_ids(column, block, scratch)?.1, bits),
+            Layout::Ints => keep_valid(place.ints(block, scratch)?.1, bits),
+            Layout::Floats => keep_valid(place.floats(block, scratch)?.1, bits),
+            Layout::Ids => keep_valid(place.ids(block, scratch)?.1, bits),
         },
         Test::Ints(test) => {
-            let (values, valid) = segment.read_ints(column, block, scratch)?;
+            let (values, valid) = place.ints(block, scratch)?;
             keep_valid(valid, bits);
             match test {
                 IntTest::Range(low, high) => keep_values(values, bits, |v| (v >= *low) & (v <= *high)),
@@ -158,7 +149,7 @@ fn keep_part(part: &Part<'_>, segment: &Segment, block: usize, bits: &mut Bitmap
             }
         }
         Test::Floats(test) => {
-            let (values, valid) = segment.read_floats(column, block, scratch)?;
+            let (values, valid) = place.floats(block, scratch)?;
             keep_valid(valid, bits);
             match test {
                 FloatTest::Range(low, high) => keep_values(values, bits, |v| (v >= *low) & (v <= *high)),
@@ -166,7 +157,7 @@ fn keep_part(part: &Part<'_>, segment: &Segment, block: usize, bits: &mut Bitmap
             }
         }
         Test::Ids(test) => {
-            let (values, valid) = segment.read_ids(column, block, scratch)?;
+            let (values, valid) = place.ids(block, scratch)?;
             keep_valid(valid, bits);
             match test {
                 IdTest::Set(set) => match set.as_slice() {
@@ -174,7 +165,7 @@ fn keep_part(part: &Part<'_>, segment: &Segment, block: usize, bits: &mut Bitmap
                     set => bits.keep(|row| set.binary_search(&values[row]).is_ok()),
                 },
                 IdTest::Text(test) => {
-                    let Some(kind) = column.kind.id() else {
+                    let Some(kind) = place.kind.id() else {
                         return Err(EngineError::Internal { what: "ids of a column that holds none" });
                     };
                     let mut text = String::new();
@@ -191,8 +182,8 @@ fn keep_part(part: &Part<'_>, segment: &Segment, block: usize, bits: &mut Bitmap
 }
 
 /// The code of a missing cell.
-fn missing_code(segment: &Segment, part: &Part<'_>) -> Result<u32, EngineError> {
-    Ok(if part.column.layout == Layout::Bools { 2 } else { segment.n_dict(&part.column) as u32 })
+fn missing_code(part: &Part<'_>) -> u32 {
+    if part.place.layout == Layout::Bools { 2 } else { part.place.n_dict() as u32 }
 }
 
 /// Clears the bits of rows whose code fails; negated, of those whose code passes.
@@ -247,20 +238,20 @@ fn keep_range<T: Copy>(codes: &[T], (low, span): (T, T), negate: bool, bits: &mu
 }
 
 /// Whether one row has a cell that passes.
-fn holds_at(part: &Part<'_>, segment: &Segment, row: usize) -> Result<bool, EngineError> {
-    let column = &part.column;
+fn holds_at(part: &Part<'_>, row: usize) -> Result<bool, EngineError> {
+    let place = &part.place;
     if let Test::Codes(test) = &part.test {
-        let Some(code) = segment.code(column, row)? else { return Ok(false) };
+        let Some(code) = place.code(row)? else { return Ok(false) };
         return Ok(match test {
             CodeTest::Range { low, span } => code.wrapping_sub(*low) <= *span,
             CodeTest::Table(table) => table.get(code as usize).copied().unwrap_or(0) != 0,
             CodeTest::Lazy(lazy) => lazy.holds(code),
         });
     }
-    if matches!(part.test, Test::Present) && matches!(column.layout, Layout::Dict | Layout::Bools) {
-        return Ok(segment.code(column, row)?.is_some());
+    if matches!(part.test, Test::Present) && matches!(place.layout, Layout::Dict | Layout::Bools) {
+        return Ok(place.code(row)?.is_some());
     }
-    Ok(match (&part.test, segment.cell(column, row)?) {
+    Ok(match (&part.test, place.cell(row)?) {
         (_, Value::Null) => false,
         (Test::Present, _) => true,
         (Test::Ints(test), Value::Int(v)) => test.holds(v),

@@ -4,6 +4,7 @@
 //! Never does: read blocks.
 
 use super::numbers::{FloatTest, IntTest, float_test, int_test};
+use super::place::{Place, Source};
 use crate::EngineError;
 use crate::intern::id_bits;
 use crate::plan::{Condition, Field, PARENT_ID};
@@ -12,8 +13,7 @@ use model::Value;
 use model::query::FilterOp;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
-use store::Segment;
-use store::segment::{Column, Dict, Layout};
+use store::segment::{Dict, Layout};
 
 /// Dictionaries up to this size are tested as a whole; larger ones only where rows need it.
 const EAGER_ENTRIES: usize = 1 << 15;
@@ -120,7 +120,7 @@ pub(crate) enum Test {
 /// A physical column and what its cells have to pass.
 #[derive(Debug)]
 pub(crate) struct Part<'s> {
-    pub(crate) column: Column<'s>,
+    pub(crate) place: Place<'s>,
     pub(crate) test: Test,
 }
 
@@ -159,12 +159,14 @@ impl<'s> Filter<'s> {
     pub(crate) fn compile(
         conditions: &[Condition],
         any: bool,
-        segment: &'s Segment,
-        dataset: &str,
+        source: Source<'s>,
+        index: usize,
     ) -> Result<Option<Filter<'s>>, EngineError> {
         let mut ready = Vec::new();
-        for condition in conditions {
-            match compile(condition, segment, dataset)? {
+        // What is stored decides first: it may spare computing the rest.
+        let (computed, stored): (Vec<&Condition>, Vec<&Condition>) = conditions.iter().partition(|c| matches!(c.field, Field::Computed(_)));
+        for condition in stored.into_iter().chain(computed) {
+            match compile(condition, source, index)? {
                 Ready::Const(true) if any => return Ok(Some(Filter { any: false, conditions: Vec::new() })),
                 Ready::Const(false) if !any => return Ok(None),
                 Ready::Const(_) => {}
@@ -188,11 +190,11 @@ impl<'s> Filter<'s> {
     }
 }
 
-fn compile<'s>(condition: &Condition, segment: &'s Segment, dataset: &str) -> Result<Ready<'s>, EngineError> {
-    let name = match &condition.field {
-        Field::Column(name) => name,
+fn compile<'s>(condition: &Condition, source: Source<'s>, index: usize) -> Result<Ready<'s>, EngineError> {
+    match &condition.field {
+        Field::Column(_) | Field::Computed(_) => {}
         Field::Dataset => {
-            let holds = scalar_holds(condition, &Value::Str(dataset.to_owned()));
+            let holds = scalar_holds(condition, &Value::Str(source.dataset(index).to_owned()));
             return Ok(Ready::Const(holds != condition.negate));
         }
         Field::IsRoot => {
@@ -202,13 +204,13 @@ fn compile<'s>(condition: &Condition, segment: &'s Segment, dataset: &str) -> Re
             }
             // A root has no parent: the complement of "has one", or just that.
             let exists = Condition { field: Field::Column(PARENT_ID.into()), op: FilterOp::Exists, negate: if_root, values: Vec::new() };
-            return compile(&exists, segment, dataset);
+            return compile(&exists, source, index);
         }
-    };
-    let n_rows = segment.n_rows();
+    }
+    let n_rows = source.segments[index].n_rows();
     let (mut parts, mut share, mut cost) = (Vec::new(), 0.0, 0.0);
-    for column in segment.find(name) {
-        match part(condition, segment, column)? {
+    for place in source.places(index, &condition.field)? {
+        match part(condition, place)? {
             Known::Never => {}
             Known::Always => return Ok(Ready::Const(!condition.negate)),
             Known::Part(part, cells) => {
@@ -227,7 +229,7 @@ fn compile<'s>(condition: &Condition, segment: &'s Segment, dataset: &str) -> Re
 
 fn cost_of(part: &Part<'_>) -> f64 {
     match &part.test {
-        Test::Codes(CodeTest::Range { .. }) if part.column.n_present > 0 => 1.0,
+        Test::Codes(CodeTest::Range { .. }) if part.place.n_present > 0 => 1.0,
         Test::Codes(CodeTest::Table(t)) if t.len() <= 256 => 2.0,
         Test::Codes(CodeTest::Lazy(_)) => 30.0,
         Test::Codes(_) => 4.0,
@@ -238,19 +240,19 @@ fn cost_of(part: &Part<'_>) -> f64 {
 }
 
 /// The test of a condition on one physical column, with the cells that are expected to pass.
-fn part<'s>(condition: &Condition, segment: &'s Segment, column: Column<'s>) -> Result<Known<'s>, EngineError> {
-    let full = column.n_present == segment.n_rows();
-    let present = column.n_present as f64;
+fn part<'s>(condition: &Condition, place: Place<'s>) -> Result<Known<'s>, EngineError> {
+    let full = place.is_full();
+    let present = place.n_present as f64;
     if condition.op == FilterOp::Exists {
-        return Ok(if full { Known::Always } else { Known::Part(Box::new(Part { column, test: Test::Present }), present) });
+        return Ok(if full { Known::Always } else { Known::Part(Box::new(Part { place, test: Test::Present }), present) });
     }
-    Ok(match column.layout {
+    Ok(match place.layout {
         Layout::Dict => {
-            let dict = segment.dict(&column)?;
+            let dict = place.dict()?;
             match code_test(condition, &dict) {
                 None => Known::Never,
                 Some((_, cells)) if full && cells == present => Known::Always,
-                Some((test, cells)) => Known::Part(Box::new(Part { column, test: Test::Codes(test) }), cells),
+                Some((test, cells)) => Known::Part(Box::new(Part { place, test: Test::Codes(test) }), cells),
             }
         }
         Layout::Bools => {
@@ -260,23 +262,23 @@ fn part<'s>(condition: &Condition, segment: &'s Segment, column: Column<'s>) -> 
                 (true, true) if full => Known::Always,
                 _ => {
                     let test = CodeTest::Range { low: u32::from(!no), span: u32::from(no && yes) };
-                    Known::Part(Box::new(Part { column, test: Test::Codes(test) }), present / if no && yes { 1.0 } else { 2.0 })
+                    Known::Part(Box::new(Part { place, test: Test::Codes(test) }), present / if no && yes { 1.0 } else { 2.0 })
                 }
             }
         }
-        Layout::Ints => match int_test(condition, column.range) {
+        Layout::Ints => match int_test(condition, place.range) {
             None => Known::Never,
             Some((_, 1.0)) if full => Known::Always,
-            Some((test, share)) => Known::Part(Box::new(Part { column, test: Test::Ints(test) }), share * present),
+            Some((test, share)) => Known::Part(Box::new(Part { place, test: Test::Ints(test) }), share * present),
         },
-        Layout::Floats => match float_test(condition, column.range) {
+        Layout::Floats => match float_test(condition, place.range) {
             None => Known::Never,
             Some((_, 1.0)) if full => Known::Always,
-            Some((test, share)) => Known::Part(Box::new(Part { column, test: Test::Floats(test) }), share * present),
+            Some((test, share)) => Known::Part(Box::new(Part { place, test: Test::Floats(test) }), share * present),
         },
-        Layout::Ids => match id_test(condition, column) {
+        Layout::Ids => match id_test(condition, &place) {
             None => Known::Never,
-            Some(test) => Known::Part(Box::new(Part { column, test: Test::Ids(test) }), present * 0.01),
+            Some(test) => Known::Part(Box::new(Part { place, test: Test::Ids(test) }), present * 0.01),
         },
     })
 }
@@ -384,7 +386,7 @@ fn cells(dict: &Dict, codes: impl Iterator<Item = u32>) -> f64 {
     codes.map(|c| f64::from(dict.count(c))).sum()
 }
 
-fn id_test(condition: &Condition, column: Column<'_>) -> Option<IdTest> {
+fn id_test(condition: &Condition, column: &Place<'_>) -> Option<IdTest> {
     let kind = column.kind.id()?;
     if matches!(condition.op, FilterOp::Equal | FilterOp::In) {
         let mut set: Vec<u128> = condition

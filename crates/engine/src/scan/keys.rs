@@ -2,12 +2,13 @@
 //!
 //! Owns: reading every layout of column as numbers (0 is "missing"). Never does: combine columns, hold groups.
 
+use super::place::Place;
 use super::select::{Rows, each_run, is_valid};
 use crate::EngineError;
 use crate::intern::{CodeMap, ColumnIds, InternBuffers, Key, UNSET};
 use std::sync::Arc;
 use store::Segment;
-use store::segment::{BLOCK_ROWS, Codes, Column, Dict, Layout, Scratch, Valid};
+use store::segment::{BLOCK_ROWS, Codes, Dict, Layout, Scratch, Valid};
 
 /// With at most this many rows, cells are fetched one by one.
 pub(crate) const SINGLE_ROWS: usize = 96;
@@ -53,19 +54,19 @@ impl KeyColumn {
 #[derive(Debug)]
 pub(crate) enum KeyPart<'s> {
     /// Codes of text or truth values, by table.
-    Codes { column: Column<'s>, ids: Box<[u32]> },
+    Codes { column: Place<'s>, ids: Box<[u32]> },
     /// Codes of a large dictionary, by the map that is kept between questions.
-    Map { column: Column<'s>, map: Arc<CodeMap>, dict: Arc<Dict> },
+    Map { column: Place<'s>, map: Arc<CodeMap>, dict: Arc<Dict> },
     /// Integers of a small span, by table.
-    Small { column: Column<'s>, base: i64, ids: Box<[u32]> },
+    Small { column: Place<'s>, base: i64, ids: Box<[u32]> },
     /// Integers, counted from this one.
-    Integers { column: Column<'s>, first: i64 },
+    Integers { column: Place<'s>, first: i64 },
     /// Numbers and ids of any kind, one by one.
-    Raw { column: Column<'s> },
+    Raw { column: Place<'s> },
     /// The same for all rows.
     Const(u32),
     /// Whether none of these columns has a cell.
-    Root { parents: Vec<Column<'s>>, root: u32, child: u32 },
+    Root { parents: Vec<Place<'s>>, root: u32, child: u32 },
 }
 
 /// Buffers of one thread for values that are numbered one by one.
@@ -144,16 +145,16 @@ impl KeyPart<'_> {
         scratch: &mut Scratch,
         mut f: impl FnMut(usize, u64),
     ) -> Result<(), EngineError> {
-        let BlockRef { segment, block } = at;
+        let block = at.block;
         let few = rows.len() <= SINGLE_ROWS;
         match self {
             KeyPart::Const(id) => rows.each(|i, _| f(i, u64::from(*id))),
             KeyPart::Codes { column, ids } => {
                 let id = |code: usize| u64::from(ids.get(code).copied().unwrap_or(0));
                 if few {
-                    return each_code(segment, column, block, rows, |i, code| f(i, id(code)));
+                    return each_code(column, block, rows, |i, code| f(i, id(code)));
                 }
-                match segment.read_codes(column, block, scratch)? {
+                match column.codes(block, scratch)? {
                     Codes::Const(c) => rows.each(|i, _| f(i, id(c as usize))),
                     Codes::U8(c) => rows.each_value(c, |i, c| f(i, id(c as usize))),
                     Codes::U16(c) => rows.each_value(c, |i, c| f(i, id(c as usize))),
@@ -163,9 +164,9 @@ impl KeyPart<'_> {
             KeyPart::Map { column, map, dict } => {
                 let id = |code: usize| mapped(map, dict, column_ids, code);
                 if few {
-                    return each_code(segment, column, block, rows, |i, code| f(i, id(code)));
+                    return each_code(column, block, rows, |i, code| f(i, id(code)));
                 }
-                match segment.read_codes(column, block, scratch)? {
+                match column.codes(block, scratch)? {
                     Codes::Const(c) => {
                         let id = id(c as usize);
                         rows.each(|i, _| f(i, id));
@@ -177,17 +178,17 @@ impl KeyPart<'_> {
             }
             KeyPart::Small { column, base, ids } => {
                 let id = |v: i64| u64::from(ids.get(v.wrapping_sub(*base) as usize).copied().unwrap_or(0));
-                let (values, valid) = segment.read_ints(column, block, scratch)?;
+                let (values, valid) = column.ints(block, scratch)?;
                 each_valid(values, valid, rows, |i, v| f(i, id(v)));
             }
             KeyPart::Integers { column, first } => {
-                let (values, valid) = segment.read_ints(column, block, scratch)?;
+                let (values, valid) = column.ints(block, scratch)?;
                 each_valid(values, valid, rows, |i, v| f(i, (v.wrapping_sub(*first) as u64).wrapping_add(1)));
             }
             KeyPart::Raw { column } => {
                 let KeyBuffers { keys, ids, intern } = buffers;
                 keys.clear();
-                each_key(column, at, rows, scratch, |i, key| keys.push((i as u32, key)))?;
+                each_key(column, block, rows, scratch, |i, key| keys.push((i as u32, key)))?;
                 ids.clear();
                 ids.resize(keys.len(), 0);
                 column_ids.interner.intern_all(keys.len(), |i| keys[i].1, |_| &[], intern, |i, id| ids[i] = id);
@@ -198,7 +199,7 @@ impl KeyPart<'_> {
             KeyPart::Root { parents, root, child } => {
                 let mut has_parent = vec![false; rows.len()];
                 for parent in parents {
-                    each_present(parent, at, rows, scratch, |i| has_parent[i] = true)?;
+                    each_present(parent, block, rows, scratch, |i| has_parent[i] = true)?;
                 }
                 has_parent.iter().enumerate().for_each(|(i, has)| f(i, u64::from(if *has { *child } else { *root })));
             }
@@ -208,15 +209,9 @@ impl KeyPart<'_> {
 }
 
 /// Codes of few rows; a missing cell is left out.
-fn each_code(
-    segment: &Segment,
-    column: &Column<'_>,
-    block: usize,
-    rows: Rows<'_>,
-    mut f: impl FnMut(usize, usize),
-) -> Result<(), EngineError> {
+fn each_code(column: &Place<'_>, block: usize, rows: Rows<'_>, mut f: impl FnMut(usize, usize)) -> Result<(), EngineError> {
     let mut failed = None;
-    rows.each(|i, row| match segment.code(column, block * BLOCK_ROWS + row) {
+    rows.each(|i, row| match column.code(block * BLOCK_ROWS + row) {
         Ok(Some(code)) => f(i, code as usize),
         Ok(None) => {}
         Err(e) => failed = Some(e),
@@ -226,25 +221,25 @@ fn each_code(
 
 /// Calls `f` with the position of every row that has a cell.
 pub(crate) fn each_present(
-    column: &Column<'_>,
-    BlockRef { segment, block }: BlockRef<'_>,
+    column: &Place<'_>,
+    block: usize,
     rows: Rows<'_>,
     scratch: &mut Scratch,
     mut f: impl FnMut(usize),
 ) -> Result<(), EngineError> {
-    if column.n_present == segment.n_rows() {
+    if column.is_full() {
         rows.each(|i, _| f(i));
         return Ok(());
     }
     let valid = match column.layout {
         Layout::Dict | Layout::Bools => {
-            let missing = if column.layout == Layout::Bools { 2 } else { segment.n_dict(column) as u32 };
+            let missing = if column.layout == Layout::Bools { 2 } else { column.n_dict() as u32 };
             let mut test = |i: usize, code: u32| {
                 if code < missing {
                     f(i);
                 }
             };
-            match segment.read_codes(column, block, scratch)? {
+            match column.codes(block, scratch)? {
                 Codes::Const(c) => rows.each(|i, _| test(i, c)),
                 Codes::U8(c) => rows.each_value(c, |i, c| test(i, u32::from(c))),
                 Codes::U16(c) => rows.each_value(c, |i, c| test(i, u32::from(c))),
@@ -252,9 +247,9 @@ pub(crate) fn each_present(
             }
             return Ok(());
         }
-        Layout::Ints => segment.read_ints(column, block, scratch)?.1,
-        Layout::Floats => segment.read_floats(column, block, scratch)?.1,
-        Layout::Ids => segment.read_ids(column, block, scratch)?.1,
+        Layout::Ints => column.ints(block, scratch)?.1,
+        Layout::Floats => column.floats(block, scratch)?.1,
+        Layout::Ids => column.ids(block, scratch)?.1,
     };
     match (valid, rows) {
         (Valid::Bits(bits), Rows::Range(low, high)) => each_run(bits, low, high, |from, to| (from..to).for_each(|row| f(row - low))),
@@ -287,25 +282,24 @@ fn each_valid<T: Copy>(values: &[T], valid: Valid<'_>, rows: Rows<'_>, mut f: im
 
 /// Calls `f` with position and identity of every cell.
 pub(crate) fn each_key(
-    column: &Column<'_>,
-    at: BlockRef<'_>,
+    column: &Place<'_>,
+    block: usize,
     rows: Rows<'_>,
     scratch: &mut Scratch,
     mut f: impl FnMut(usize, Key),
 ) -> Result<(), EngineError> {
-    let BlockRef { segment, block } = at;
     match column.layout {
         Layout::Ints => {
-            let (values, valid) = segment.read_ints(column, block, scratch)?;
+            let (values, valid) = column.ints(block, scratch)?;
             each_valid(values, valid, rows, |i, v| f(i, Key::int(v)));
         }
         Layout::Floats => {
-            let (values, valid) = segment.read_floats(column, block, scratch)?;
+            let (values, valid) = column.floats(block, scratch)?;
             each_valid(values, valid, rows, |i, v| f(i, Key::float(v)));
         }
         Layout::Ids => {
             let kind = column.kind;
-            let (values, valid) = segment.read_ids(column, block, scratch)?;
+            let (values, valid) = column.ids(block, scratch)?;
             each_valid(values, valid, rows, |i, v| f(i, Key::id(kind, v)));
         }
         Layout::Bools => {
@@ -314,7 +308,7 @@ pub(crate) fn each_key(
                     f(i, Key::bool(code == 1));
                 }
             };
-            match segment.read_codes(column, block, scratch)? {
+            match column.codes(block, scratch)? {
                 Codes::Const(c) => rows.each(|i, _| bool(i, c)),
                 Codes::U8(c) => rows.each_value(c, |i, c| bool(i, u32::from(c))),
                 Codes::U16(c) => rows.each_value(c, |i, c| bool(i, u32::from(c))),
@@ -322,13 +316,13 @@ pub(crate) fn each_key(
             }
         }
         Layout::Dict => {
-            let dict = segment.dict(column)?;
+            let dict = column.dict()?;
             let mut text = |i: usize, code: u32| {
                 if (code as usize) < dict.len() {
                     f(i, key_of_code(&dict, code, column.kind.id().is_some()));
                 }
             };
-            match segment.read_codes(column, block, scratch)? {
+            match column.codes(block, scratch)? {
                 Codes::Const(c) => rows.each(|i, _| text(i, c)),
                 Codes::U8(c) => rows.each_value(c, |i, c| text(i, u32::from(c))),
                 Codes::U16(c) => rows.each_value(c, |i, c| text(i, u32::from(c))),

@@ -4,6 +4,7 @@
 
 use super::keys::{BlockRef, KeyBuffers, SINGLE_ROWS, each_key, each_present};
 use super::pass::Pass;
+use super::place::Place;
 use super::prepare::Ready;
 use super::select::{Rows, each_run, is_valid};
 use crate::calc::concurrency::Concurrency;
@@ -12,7 +13,7 @@ use crate::calc::distinct::Distinct;
 use crate::calc::{FieldPlan, FieldState};
 use crate::{EngineError, Field};
 use model::{TimeNs, Value};
-use store::segment::{BLOCK_ROWS, Column, Layout, Scratch, Valid};
+use store::segment::{BLOCK_ROWS, Layout, Scratch, Valid};
 
 /// Buffers of one thread.
 #[derive(Debug, Default)]
@@ -45,16 +46,16 @@ impl MeasureBuffers {
         scratch: &mut Scratch,
     ) -> Result<(), EngineError> {
         if let Some(counts) = &mut state.present {
-            if matches!(field.field, Field::Column(_)) {
+            if !matches!(field.field, Field::IsRoot | Field::Dataset) {
                 for column in &ready.fields[f] {
-                    if column.n_present == at.segment.n_rows() {
+                    if column.is_full() {
                         counts.add(cells, weights);
                         continue;
                     }
                     self.cells.clear();
                     self.weights.clear();
                     let (out_cells, out_weights) = (&mut self.cells, &mut self.weights);
-                    each_present(column, at, rows, scratch, |i| {
+                    each_present(column, at.block, rows, scratch, |i| {
                         out_cells.push(cells.list[i]);
                         if let Some(w) = weights {
                             out_weights.push(w[i]);
@@ -96,7 +97,7 @@ impl MeasureBuffers {
         &mut self,
         field: &FieldPlan,
         state: &mut FieldState,
-        column: &Column<'_>,
+        column: &Place<'_>,
         at: BlockRef<'_>,
         input: Input<'_>,
         scratch: &mut Scratch,
@@ -104,7 +105,7 @@ impl MeasureBuffers {
         let rows = input.0;
         self.ints.clear();
         let few = rows.len() <= SINGLE_ROWS;
-        let (values, valid) = if few { (&[][..], Valid::All) } else { at.segment.read_ints(column, at.block, scratch)? };
+        let (values, valid) = if few { (&[][..], Valid::All) } else { column.ints(at.block, scratch)? };
         let (values, cells, weights) = if few {
             let number = |v| if let Value::Int(i) = v { Some(i) } else { None };
             single(column, at, input, (&mut self.ints, &mut self.cells, &mut self.weights), number)?
@@ -128,14 +129,14 @@ impl MeasureBuffers {
     fn add_floats(
         &mut self,
         state: &mut FieldState,
-        column: &Column<'_>,
+        column: &Place<'_>,
         at: BlockRef<'_>,
         input: Input<'_>,
         scratch: &mut Scratch,
     ) -> Result<(), EngineError> {
         let rows = input.0;
         let few = rows.len() <= SINGLE_ROWS;
-        let (values, valid) = if few { (&[][..], Valid::All) } else { at.segment.read_floats(column, at.block, scratch)? };
+        let (values, valid) = if few { (&[][..], Valid::All) } else { column.floats(at.block, scratch)? };
         let (values, cells, weights) = if few {
             single(column, at, input, (&mut self.floats, &mut self.cells, &mut self.weights), |v| v.number())?
         } else {
@@ -162,7 +163,7 @@ impl MeasureBuffers {
     ) -> Result<(), EngineError> {
         self.durations.clear();
         for column in &ready.durations {
-            let (values, valid) = at.segment.read_floats(column, at.block, scratch)?;
+            let (values, valid) = column.floats(at.block, scratch)?;
             let out = &mut self.durations;
             rows.each(|i, row| {
                 if is_valid(valid, row) && values[row] > 0.0 {
@@ -197,7 +198,7 @@ fn add_to_distributions(state: &mut FieldState, cells: Cells<'_>, values: &[f64]
 /// Values that are counted by identity.
 fn add_keys(
     distinct: &mut Distinct,
-    columns: &[Column<'_>],
+    columns: &[Place<'_>],
     at: BlockRef<'_>,
     rows: Rows<'_>,
     cells: &[u32],
@@ -205,7 +206,7 @@ fn add_keys(
 ) -> Result<(), EngineError> {
     for column in columns {
         let mut last = None;
-        each_key(column, at, rows, scratch, |i, key| {
+        each_key(column, at.block, rows, scratch, |i, key| {
             // Kinds do not share values: their bits are kept apart.
             if last != Some((cells[i], key)) {
                 last = Some((cells[i], key));
@@ -261,7 +262,7 @@ fn gather<'o, T: Copy>(
 
 /// The same for few rows, cell by cell.
 fn single<'o, T: Copy>(
-    column: &Column<'_>,
+    column: &Place<'_>,
     at: BlockRef<'_>,
     (rows, cells, weights): Input<'_>,
     out: Out<'o, T>,
@@ -272,7 +273,7 @@ fn single<'o, T: Copy>(
     out_cells.clear();
     out_weights.clear();
     let mut failed = None;
-    rows.each(|i, row| match at.segment.cell(column, at.block * BLOCK_ROWS + row) {
+    rows.each(|i, row| match column.cell(at.block * BLOCK_ROWS + row) {
         Ok(v) => {
             if let Some(v) = number(v) {
                 out_values.push(v);

@@ -9,6 +9,7 @@ pub(crate) mod keys;
 mod measure;
 mod numbers;
 pub(crate) mod pass;
+pub(crate) mod place;
 pub(crate) mod prepare;
 pub(crate) mod select;
 
@@ -86,7 +87,7 @@ impl Worker {
         if span.0 == span.1 {
             return Ok(());
         }
-        let mut rows = ready.filter.select(segment, block, span, filter, scratch)?;
+        let mut rows = ready.filter.select(segment.block_rows(block), block, span, filter, scratch)?;
         if rows.len() == 0 {
             return Ok(());
         }

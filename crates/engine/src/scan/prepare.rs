@@ -5,6 +5,7 @@
 
 use super::filter::Filter;
 use super::keys::{KeyColumn, KeyPart, Numbering, intern_code, intern_dict};
+use super::place::{Place, Source};
 use crate::intern::{Caches, CodeMap, ColumnIds, Key, UNSET};
 use crate::plan::{DURATION_MS, PARENT_ID, Plan};
 use crate::run::{Run, parallel};
@@ -14,7 +15,7 @@ use model::TimeNs;
 use model::query::Combination;
 use std::sync::Arc;
 use store::Segment;
-use store::segment::{Column, Dict, Layout, Scratch};
+use store::segment::{Dict, Layout, Scratch};
 
 /// Values of a column in all segments together, up to which they get small numbers of their own per question.
 const COMPACT_VALUES: usize = 1 << 16;
@@ -22,21 +23,6 @@ const COMPACT_VALUES: usize = 1 << 16;
 const EAGER_VALUES: usize = 4096;
 /// Integers of a segment that lie this close together are numbered by table.
 const SMALL_SPAN: f64 = 16_384.0;
-
-/// Where events come from.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Source<'s> {
-    /// Newest first.
-    pub(crate) segments: &'s [Arc<Segment>],
-    /// Names of their datasets; empty if there are none.
-    pub(crate) datasets: &'s [Arc<str>],
-}
-
-impl Source<'_> {
-    pub(crate) fn dataset(&self, segment: usize) -> &str {
-        self.datasets.get(segment).map_or("", |d| d)
-    }
-}
 
 /// A segment made ready.
 #[derive(Debug)]
@@ -48,9 +34,9 @@ pub(crate) struct Ready<'s> {
     /// Parts of each key column.
     pub(crate) keys: Vec<Vec<KeyPart<'s>>>,
     /// Physical columns of each calculated field.
-    pub(crate) fields: Vec<Vec<Column<'s>>>,
+    pub(crate) fields: Vec<Vec<Place<'s>>>,
     /// Of `duration_ms`, if spans are laid over time.
-    pub(crate) durations: Vec<Column<'s>>,
+    pub(crate) durations: Vec<Place<'s>>,
     /// Spans that began from here on may still be under way at the start of the range.
     pub(crate) lead_ns: TimeNs,
 }
@@ -95,12 +81,12 @@ pub(crate) struct Wanted<'p> {
 
 /// A part of a key column before it is numbered.
 enum Part<'s> {
-    Dict(Column<'s>, Arc<Dict>),
-    Bools(Column<'s>),
-    Small(Column<'s>, Arc<CodeMap>),
-    Raw(Column<'s>),
+    Dict(Place<'s>, Arc<Dict>),
+    Bools(Place<'s>),
+    Small(Place<'s>, Arc<CodeMap>),
+    Raw(Place<'s>),
     Const(Key, String),
-    Root(Vec<Column<'s>>),
+    Root(Vec<Place<'s>>),
 }
 
 /// A segment before its values are numbered.
@@ -176,13 +162,6 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     Ok(Prepared { segments, keys, distinct_keys, ranges, units, rows_planned, times, weighted })
 }
 
-fn columns<'s>(segment: &'s Segment, field: &Field) -> Vec<Column<'s>> {
-    match field {
-        Field::Column(name) => segment.find(name).collect(),
-        Field::IsRoot | Field::Dataset => Vec::new(),
-    }
-}
-
 /// `None`: the segment holds nothing that is asked for.
 fn draft<'s>(
     source: Source<'s>,
@@ -195,7 +174,7 @@ fn draft<'s>(
     let plan = wanted.plan;
     let (mut durations, mut lead_ns) = (Vec::new(), plan.start_ns);
     if wanted.concurrency {
-        durations = segment.find(DURATION_MS).filter(|c| matches!(c.layout, Layout::Ints | Layout::Floats)).collect();
+        durations = source.stored(index, DURATION_MS).filter(|c| matches!(c.layout, Layout::Ints | Layout::Floats)).collect();
         let longest_ms = durations.iter().filter_map(|c| c.range).fold(0.0, |m: f64, r| m.max(r.1));
         lead_ns = plan.start_ns.saturating_sub((longest_ms * 1e6).ceil() as i64);
         if segment.times().1 < lead_ns {
@@ -203,35 +182,37 @@ fn draft<'s>(
         }
     }
     let any = plan.combination == Combination::Or;
-    let Some(filter) = Filter::compile(&plan.conditions, any, segment, source.dataset(index))? else { return Ok(None) };
+    let Some(filter) = Filter::compile(&plan.conditions, any, source, index)? else { return Ok(None) };
     let mut parts = Vec::with_capacity(key_fields.len());
     for (field, ids) in key_fields.iter().zip(cached) {
         parts.push(match field {
             Field::Dataset => vec![Part::Const(Key::text(source.dataset(index)), source.dataset(index).to_owned())],
-            Field::IsRoot => vec![Part::Root(segment.find(PARENT_ID).collect())],
-            Field::Column(name) => segment.find(name).map(|c| part(segment, c, ids, filter.is_all())).collect::<Result<_, _>>()?,
+            Field::IsRoot => vec![Part::Root(source.stored(index, PARENT_ID).collect())],
+            Field::Column(_) | Field::Computed(_) => {
+                source.places(index, field)?.into_iter().map(|c| part(c, ids, filter.is_all())).collect::<Result<_, _>>()?
+            }
         });
     }
-    let fields = wanted.fields.iter().map(|(f, _)| columns(segment, f)).collect();
+    let fields = wanted.fields.iter().map(|(f, _)| source.places(index, f)).collect::<Result<_, _>>()?;
     let ready = Ready { segment, index, filter, keys: Vec::new(), fields, durations, lead_ns };
     Ok(Some(Draft { ready, parts }))
 }
 
 /// `all`: every row will be asked for.
-fn part<'s>(segment: &'s Arc<Segment>, column: Column<'s>, ids: &ColumnIds, all: bool) -> Result<Part<'s>, EngineError> {
+fn part<'s>(column: Place<'s>, ids: &ColumnIds, all: bool) -> Result<Part<'s>, EngineError> {
     Ok(match column.layout {
         Layout::Dict => {
-            let dict = segment.dict(&column)?;
+            let dict = column.dict()?;
             if all || dict.len() <= EAGER_VALUES {
-                intern_dict(&ids.map(segment, column.index, dict.len()), &dict, ids);
+                intern_dict(&ids.map(column.segment, column.index, dict.len()), &dict, ids);
             }
             Part::Dict(column, dict)
         }
         Layout::Bools => Part::Bools(column),
         Layout::Ints => match column.range {
             Some((min, max)) if max - min < SMALL_SPAN && min.abs() < 9e15 => {
-                let map = ids.map(segment, column.index, (max - min) as usize + 1);
-                find_ints(segment, &column, min as i64, &map, ids)?;
+                let map = ids.map(column.segment, column.index, (max - min) as usize + 1);
+                find_ints(&column, min as i64, &map, ids)?;
                 Part::Small(column, map)
             }
             _ => Part::Raw(column),
@@ -241,14 +222,14 @@ fn part<'s>(segment: &'s Arc<Segment>, column: Column<'s>, ids: &ColumnIds, all:
 }
 
 /// Numbers the integers that occur in a segment, once for all questions.
-fn find_ints(segment: &Segment, column: &Column<'_>, base: i64, map: &CodeMap, ids: &ColumnIds) -> Result<(), EngineError> {
+fn find_ints(column: &Place<'_>, base: i64, map: &CodeMap, ids: &ColumnIds) -> Result<(), EngineError> {
     if map.is_complete() {
         return Ok(());
     }
     let mut occurs = vec![false; map.len()];
     let mut scratch = Scratch::default();
-    for block in 0..segment.n_blocks() {
-        let (values, valid) = segment.read_ints(column, block, &mut scratch)?;
+    for block in 0..column.segment.n_blocks() {
+        let (values, valid) = column.ints(block, &mut scratch)?;
         for (row, v) in values.iter().enumerate() {
             if let Some(o) = occurs.get_mut(v.wrapping_sub(base) as usize)
                 && super::select::is_valid(valid, row)
@@ -277,7 +258,6 @@ fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<Col
     let compact = !raw && n <= COMPACT_VALUES;
     let mut locals = Locals { compact, map: HashMap::new(), ids: Vec::new() };
     for draft in &mut *drafts {
-        let segment = draft.ready.segment;
         let mut ready = Vec::new();
         for part in std::mem::take(&mut draft.parts[k]) {
             ready.push(match part {
@@ -301,7 +281,7 @@ fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<Col
                 }
                 Part::Raw(column) => KeyPart::Raw { column },
                 Part::Dict(column, dict) => {
-                    let map = ids.map(segment, column.index, dict.len());
+                    let map = ids.map(column.segment, column.index, dict.len());
                     if compact {
                         let table = (0..dict.len()).map(|code| {
                             let id = match map.get(code) {

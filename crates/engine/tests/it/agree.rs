@@ -325,6 +325,13 @@ fn simpler_questions(question: &Question) -> Vec<Question> {
             }
         });
     }
+    for i in 0..question.spec.calculations.as_ref().map_or(0, Vec::len) {
+        push(&|s| {
+            if let Some(calculations) = s.calculations.as_mut() {
+                calculations[i].filters.pop();
+            }
+        });
+    }
     for (i, filter) in question.spec.filters.iter().enumerate() {
         let n = filter.value.as_ref().and_then(serde_json::Value::as_array).map_or(0, Vec::len);
         for j in 0..n {

@@ -112,6 +112,14 @@ fn accept_row(expected: &[Expected], cells: &[Cell], answer: &Answer, n_breakdow
 
 /// Whether the answer is the truth, as far as the documents tell. `datasets`: whether raw rows name theirs.
 pub(crate) fn with_truth(answer: &Answer, events: &[Event], question: &Question, run: &Run, datasets: bool) -> Outcome {
+    match question.spec.calculated_fields.as_slice() {
+        [] => agree(answer, events, question, run, datasets),
+        fields => agree(answer, &oracle::calculated(events, fields), question, run, datasets),
+    }
+}
+
+/// The same; the events have the calculated fields.
+fn agree(answer: &Answer, events: &[Event], question: &Question, run: &Run, datasets: bool) -> Outcome {
     require((answer.start_ns, answer.end_ns) == (question.start_ns, question.end_ns), || {
         format!("range is {} to {}", answer.start_ns, answer.end_ns)
     })?;
@@ -154,7 +162,7 @@ pub(crate) fn with_truth(answer: &Answer, events: &[Event], question: &Question,
             earlier.spec.compare_time_offset_seconds = None;
             earlier.start_ns = earlier.start_ns.saturating_sub(offset);
             earlier.end_ns = earlier.end_ns.saturating_sub(offset);
-            with_truth(other, events, &earlier, run, datasets).map_err(|e| format!("compare: {e}"))
+            agree(other, events, &earlier, run, datasets).map_err(|e| format!("compare: {e}"))
         }
         (wanted, got) => Err(format!("compare {wanted:?} was answered by {:?}", got.is_some())),
     }

@@ -6,7 +6,7 @@
 use crate::events::Event;
 use model::{
     TimeNs, Value,
-    query::{Calculation, Combination, Filter, FilterOp, Having, QuerySpec},
+    query::{CalculatedField, Calculation, Combination, Filter, FilterOp, Having, QuerySpec},
 };
 use serde_json::Value as Json;
 use std::{
@@ -203,10 +203,49 @@ fn filter_holds(event: &Event, filter: &Filter) -> bool {
     }
 }
 
+/// An event as an expression sees it.
+struct Cells<'a> {
+    event: &'a Event,
+    columns: &'a [std::sync::Arc<str>],
+}
+
+impl expr::Row for Cells<'_> {
+    fn cell(&self, column: usize) -> expr::Cell<'_> {
+        expr::Cell::of(cell(self.event, &self.columns[column]))
+    }
+    fn time_ns(&self) -> TimeNs {
+        self.event.time_ns
+    }
+}
+
+/// The events with calculated fields as if they had been sent with them. What functions mean is the business of `expr`
+/// and its own tests; each field is evaluated on each event, and that is all.
+pub(crate) fn calculated(events: &[Event], fields: &[CalculatedField]) -> Vec<Event> {
+    let limits = model::Limits::default();
+    let programs: Vec<(&str, expr::Program)> = fields
+        .iter()
+        .map(|f| (f.name.as_str(), expr::Program::new(&expr::parse(&f.expression, &limits).expect("an expression"))))
+        .collect();
+    let with_fields = |event: &Event| {
+        let mut out = event.clone();
+        for (name, program) in &programs {
+            match program.eval(&Cells { event, columns: program.columns() }).into_value() {
+                Value::Null => drop(out.fields.remove(*name)),
+                value => drop(out.fields.insert((*name).to_owned(), value)),
+            }
+        }
+        out
+    };
+    events.iter().map(with_fields).collect()
+}
+
 /// Whether an event counts.
 pub(crate) fn matches(event: &Event, spec: &QuerySpec) -> bool {
-    let filters = &spec.filters;
-    match spec.filter_combination.unwrap_or_default() {
+    holds(event, &spec.filters, spec.filter_combination)
+}
+
+fn holds(event: &Event, filters: &[Filter], combination: Option<Combination>) -> bool {
+    match combination.unwrap_or_default() {
         Combination::And => filters.iter().all(|f| filter_holds(event, f)),
         Combination::Or => filters.is_empty() || filters.iter().any(|f| filter_holds(event, f)),
     }
@@ -342,6 +381,10 @@ impl Context<'_> {
     /// The calculations that look at a set of events and nothing else.
     fn cell(&self, calculation: &Calculation, events: &[&Event]) -> Expected {
         let column = calculation.column.as_deref().unwrap_or_default();
+        // Filters of its own leave events out for this calculation alone.
+        let counted: Vec<&Event> =
+            events.iter().copied().filter(|e| holds(e, &calculation.filters, calculation.filter_combination)).collect();
+        let events = counted.as_slice();
         let cells = || events.iter().map(|e| (cell(e, column), self.weight(e))).filter(|(v, _)| **v != Value::Null);
         let numbers = || cells().filter(|(v, _)| v.number().is_some());
         let n_numbers = numbers().count();

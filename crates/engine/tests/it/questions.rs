@@ -8,7 +8,7 @@ use crate::{
 };
 use model::{
     TimeNs, Value,
-    query::{Calculation, Combination, Direction, Filter, FilterOp, Having, Order, QuerySpec},
+    query::{CalculatedField, Calculation, Combination, Direction, Filter, FilterOp, Having, Order, QuerySpec},
 };
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
@@ -200,6 +200,13 @@ fn calculations(rng: &mut Rng, subject: &Subject<'_>) -> Option<Vec<Calculation>
         if rng.chance(0.1) {
             one.name = Some(format!("named {i}"));
         }
+        // Orders and havings find calculations by operator and column.
+        if !all.iter().any(|other| (&other.op, &other.column) == (&one.op, &one.column)) && one.op != "CONCURRENCY" && rng.chance(0.12) {
+            one.filters = (0..1 + rng.below(2)).map(|_| filter(rng, subject)).collect();
+            one.filter_combination = *rng.pick(&[None, Some(Combination::Or)]);
+        } else if all.iter().any(|other| !other.filters.is_empty() && (&other.op, &other.column) == (&one.op, &one.column)) {
+            continue;
+        }
         if all.iter().all(|other| other.key() != one.key()) {
             all.push(one);
         }
@@ -343,14 +350,93 @@ fn havings(rng: &mut Rng, spec: &QuerySpec, likely: f64) -> Vec<Having> {
 pub(crate) fn question(rng: &mut Rng, subject: &Subject<'_>) -> Question {
     for _ in 0..4 {
         let question = any_question(rng, subject);
-        if subject.events.iter().any(|e| oracle::is_in(e, &question)) {
+        let fields = &question.spec.calculated_fields;
+        if !fields.is_empty() || subject.events.iter().any(|e| oracle::is_in(e, &question)) {
             return question;
         }
     }
     any_question(rng, subject)
 }
 
+/// An expression over the columns.
+fn expression(rng: &mut Rng, subject: &Subject<'_>) -> String {
+    let column = |rng: &mut Rng| {
+        let node = expr::Node::Column(subject.name(rng).as_str().into());
+        expr::Expr { node, at: 0 }.to_string()
+    };
+    let (a, b) = (column(rng), column(rng));
+    let literal = |rng: &mut Rng| {
+        let name = subject.name(rng);
+        expr::Expr { node: expr::Node::Literal(operand(rng, subject, &name)), at: 0 }.to_string()
+    };
+    let (x, y) = (literal(rng), literal(rng));
+    match rng.below(20) {
+        0 => a,
+        1 => format!("IF(GTE({a}, {x}), \"slow\", \"fast\")"),
+        2 => format!("IF({a} = {x}, {b})"),
+        3 => format!("CONCAT({a}, \"-\", {b})"),
+        4 => format!("{a} * 2 + 1"),
+        5 => format!("LENGTH({a})"),
+        6 => format!("EXISTS({a}) AND {b} != {x}"),
+        7 => format!("COALESCE({a}, {b}, {x})"),
+        8 => format!("IN({a}, {x}, {y})"),
+        9 => format!("BUCKET({a}, 10)"),
+        10 => format!("TO_LOWER({a})"),
+        11 => format!("REG_VALUE({a}, `([a-z]+)`)"),
+        12 => "INT(EVENT_TIMESTAMP()) % 7".to_owned(),
+        13 => format!("STRING({a})"),
+        14 => "FORMAT_TIME(\"%H\", EVENT_TIMESTAMP())".to_owned(),
+        15 => format!("MIN({a}, {b})"),
+        16 => format!("{a} < {b}"),
+        17 => format!("DIV({a}, {b})"),
+        18 => format!("SWITCH({a}, {x}, 1, {y}, {b})"),
+        _ => "null".to_owned(),
+    }
+}
+
+/// Calculated fields; one may stand before a column of its name.
+fn calculated_fields(rng: &mut Rng, subject: &Subject<'_>) -> Vec<CalculatedField> {
+    let chance = if subject.events.len() > 10_000 { 0.05 } else { 0.25 };
+    if !rng.chance(chance) {
+        return Vec::new();
+    }
+    let mut fields: Vec<CalculatedField> = Vec::new();
+    for i in 0..1 + rng.below(2) {
+        let mut name = format!("field {i}");
+        if rng.chance(0.1) {
+            // What CONCURRENCY and `is_root` look at are the columns themselves.
+            name = Some(subject.name(rng))
+                .filter(|n| !["duration_ms", "trace.parent_id", "is_root", "meta.dataset"].contains(&n.as_str()))
+                .unwrap_or(name);
+        }
+        let expression = expression(rng, subject);
+        // A field in a field is a matter of names, which the engine's own tests look at.
+        let nested = |f: &CalculatedField| expression.contains(f.name.as_str());
+        if fields.iter().all(|f| f.name != name && !nested(f) && !f.expression.contains(&name)) {
+            fields.push(CalculatedField { name, expression });
+        }
+    }
+    fields
+}
+
 fn any_question(rng: &mut Rng, subject: &Subject<'_>) -> Question {
+    let fields = calculated_fields(rng, subject);
+    if fields.is_empty() {
+        return question_about(rng, subject);
+    }
+    let events = oracle::calculated(subject.events, &fields);
+    let mut names = subject.names.clone();
+    names.extend(fields.iter().map(|f| f.name.as_str()));
+    // As likely as all others together.
+    for i in 0..subject.names.len() {
+        names.push(&fields[i % fields.len()].name);
+    }
+    let mut question = question_about(rng, &Subject { events: &events, names });
+    question.spec.calculated_fields = fields;
+    question
+}
+
+fn question_about(rng: &mut Rng, subject: &Subject<'_>) -> Question {
     let mut spec = QuerySpec { calculations: calculations(rng, subject), ..QuerySpec::default() };
     let n_filters = *rng.pick(&[0, 0, 0, 1, 1, 1, 2, 2, 3, 5]);
     spec.filters = (0..n_filters).map(|_| filter(rng, subject)).collect();

@@ -50,7 +50,7 @@ pub(crate) async fn document(_call: Call, _body: Body) -> Answer {
 #[cfg(test)]
 mod tests {
     use super::openapi;
-    use crate::api::schema::{CalculationSchema, FilterSchema, HavingSchema, OrderSchema, QuerySpecSchema};
+    use crate::api::schema::{CalculationSchema, ExpressionSchema, FilterSchema, HavingSchema, OrderSchema, QuerySpecSchema};
     use crate::route::Routes;
     use model::query::QuerySpec;
     use serde_json::{Value as Json, json};
@@ -85,7 +85,7 @@ mod tests {
             "orders": [{ "op": "SUM", "column": "x", "order": "descending" }],
             "havings": [{ "calculate_op": "SUM", "column": "x", "op": ">", "value": 1 }],
             "limit": 1, "granularity": 1.0, "time_range": 1.0, "start_time": 1, "end_time": 1, "compare_time_offset_seconds": 1.0,
-            "usage_mode": true, "formulas": [{}], "calculated_fields": [{}]
+            "usage_mode": true, "formulas": [{ "name": "f", "expression": "$n" }], "calculated_fields": [{ "name": "c", "expression": "$a" }]
         });
         let read: QuerySpec = serde_json::from_value(full).unwrap();
         let read = serde_json::to_value(read).unwrap();
@@ -96,6 +96,8 @@ mod tests {
             (&read["filters"][0], serde_json::to_value(FilterSchema::default()).unwrap()),
             (&read["orders"][0], serde_json::to_value(OrderSchema::default()).unwrap()),
             (&read["havings"][0], serde_json::to_value(HavingSchema::default()).unwrap()),
+            (&read["formulas"][0], serde_json::to_value(ExpressionSchema::default()).unwrap()),
+            (&read["calculated_fields"][0], serde_json::to_value(ExpressionSchema::default()).unwrap()),
         ] {
             assert_eq!(names(read), names(&described));
         }

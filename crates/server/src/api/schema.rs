@@ -250,10 +250,19 @@ pub(crate) struct QuerySpecSchema {
     pub(crate) compare_time_offset_seconds: Option<f64>,
     /// Count stored events instead of weighing them by sample rate.
     pub(crate) usage_mode: Option<bool>,
-    /// Not answered yet.
-    pub(crate) formulas: Vec<Json>,
-    /// Not answered yet.
-    pub(crate) calculated_fields: Vec<Json>,
+    /// Results computed from calculations, which they stand for in the answer.
+    pub(crate) formulas: Vec<ExpressionSchema>,
+    /// Columns computed from others, for this question.
+    pub(crate) calculated_fields: Vec<ExpressionSchema>,
+}
+
+/// A name and how it is computed: docs/calculated-fields.md.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(as = Expression)]
+pub(crate) struct ExpressionSchema {
+    pub(crate) name: String,
+    /// Such as `GTE($duration_ms, 500)`; in a formula `$name` is a calculation.
+    pub(crate) expression: String,
 }
 
 /// One calculation.
@@ -265,9 +274,9 @@ pub(crate) struct CalculationSchema {
     pub(crate) column: Option<String>,
     /// Its key in the answer instead of `OP(column)`.
     pub(crate) name: Option<String>,
-    /// Not answered yet.
+    /// Filters of this calculation alone.
     pub(crate) filters: Vec<FilterSchema>,
-    /// Not answered yet.
+    /// AND (default) or OR.
     pub(crate) filter_combination: Option<String>,
     /// COUNT_DISTINCT only: never approximate.
     pub(crate) exact: Option<bool>,

@@ -198,7 +198,7 @@ impl Segment {
     }
 
     /// The columns (one per kind) of a name; costs a binary search.
-    pub fn find<'a>(&'a self, name: &str) -> impl Iterator<Item = Column<'a>> {
+    pub fn find<'a>(&'a self, name: &str) -> impl Iterator<Item = Column<'a>> + use<'a> {
         let (mut low, mut high) = (0, self.n_columns());
         while low < high {
             let middle = low + (high - low) / 2;

@@ -1,0 +1,137 @@
+//! The cells of an overlay on their way into a segment.
+//!
+//! Owns: one physical column per kind of value, as ingest would make them. Never does: compute values.
+
+use crate::EngineError;
+use expr::Cell;
+use model::{Batch, BatchColumn, IdKind, StrDict, Values, parse_id};
+use store::Segment;
+
+/// A cell ready to be put anywhere in the column it was made for.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Encoded {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Float(f64),
+    /// Code of a text.
+    Text(u32),
+    Hex8([u8; 8]),
+    Hex16([u8; 16]),
+    Uuid([u8; 16]),
+}
+
+/// Cells of one kind with their rows.
+#[derive(Debug)]
+struct Part<T> {
+    rows: Vec<u32>,
+    values: Vec<T>,
+}
+
+impl<T> Default for Part<T> {
+    fn default() -> Part<T> {
+        Part { rows: Vec::new(), values: Vec::new() }
+    }
+}
+
+impl<T> Part<T> {
+    fn push(&mut self, row: u32, value: T) {
+        self.rows.push(row);
+        self.values.push(value);
+    }
+
+    fn column(self, n_rows: usize, values: impl FnOnce(Vec<T>) -> Values) -> Option<BatchColumn> {
+        let rows = (self.rows.len() < n_rows).then_some(self.rows);
+        (!self.values.is_empty()).then(|| BatchColumn { name: super::NAME.into(), rows, values: values(self.values) })
+    }
+}
+
+/// A column under construction; rows come ascending, each at most once.
+#[derive(Debug)]
+pub(crate) struct ColumnBuilder {
+    n_rows: usize,
+    bools: Part<bool>,
+    ints: Part<i64>,
+    floats: Part<f64>,
+    texts: Part<u32>,
+    dict: StrDict,
+    hex8: Part<[u8; 8]>,
+    hex16: Part<[u8; 16]>,
+    uuids: Part<[u8; 16]>,
+}
+
+impl ColumnBuilder {
+    pub(crate) fn new(n_rows: usize) -> ColumnBuilder {
+        ColumnBuilder {
+            n_rows,
+            bools: Part::default(),
+            ints: Part::default(),
+            floats: Part::default(),
+            texts: Part::default(),
+            dict: StrDict::default(),
+            hex8: Part::default(),
+            hex16: Part::default(),
+            uuids: Part::default(),
+        }
+    }
+
+    /// Makes a cell ready.
+    pub(crate) fn encode(&mut self, cell: &Cell<'_>) -> Encoded {
+        match cell {
+            Cell::Null => Encoded::Null,
+            Cell::Bool(b) => Encoded::Bool(*b),
+            Cell::Int(i) => Encoded::Int(*i),
+            Cell::Float(f) => Encoded::Float(*f),
+            Cell::Text(s) => self.text(s),
+        }
+    }
+
+    /// A text; ids are recognised, as everywhere.
+    pub(crate) fn text(&mut self, text: &str) -> Encoded {
+        if matches!(text.len(), 16 | 32 | 36)
+            && let Some((kind, raw)) = parse_id(text.as_bytes())
+        {
+            return match kind {
+                IdKind::Hex8 => {
+                    let mut short = [0; 8];
+                    short.copy_from_slice(&raw[..8]);
+                    Encoded::Hex8(short)
+                }
+                IdKind::Hex16 => Encoded::Hex16(raw),
+                IdKind::Uuid => Encoded::Uuid(raw),
+            };
+        }
+        Encoded::Text(self.dict.insert(text.as_bytes()))
+    }
+
+    /// Puts a cell at a row.
+    #[inline]
+    pub(crate) fn push(&mut self, row: u32, cell: Encoded) {
+        match cell {
+            Encoded::Null => {}
+            Encoded::Bool(b) => self.bools.push(row, b),
+            Encoded::Int(i) => self.ints.push(row, i),
+            Encoded::Float(f) => self.floats.push(row, f),
+            Encoded::Text(code) => self.texts.push(row, code),
+            Encoded::Hex8(raw) => self.hex8.push(row, raw),
+            Encoded::Hex16(raw) => self.hex16.push(row, raw),
+            Encoded::Uuid(raw) => self.uuids.push(row, raw),
+        }
+    }
+
+    /// The segment. Its times say nothing.
+    pub(crate) fn finish(self) -> Result<Segment, EngineError> {
+        let (n, dict) = (self.n_rows, self.dict);
+        let columns = [
+            self.texts.column(n, |codes| Values::Str { codes, dict }),
+            self.ints.column(n, Values::Int),
+            self.floats.column(n, Values::Float),
+            self.bools.column(n, Values::Bool),
+            self.hex8.column(n, Values::Hex8),
+            self.hex16.column(n, Values::Hex16),
+            self.uuids.column(n, Values::Uuid),
+        ];
+        let batch = Batch { n_rows: n, times: vec![0; n], sample_rates: Vec::new(), columns: columns.into_iter().flatten().collect() };
+        Ok(Segment::from_bytes(store::segment::encode(&batch))?)
+    }
+}
