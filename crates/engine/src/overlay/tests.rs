@@ -139,7 +139,7 @@ struct Saved(Vec<(&'static str, &'static str)>);
 
 impl Columns for Saved {
     fn contains(&self, name: &str) -> bool {
-        known().contains(&name)
+        known().contains(name)
     }
     fn names(&self) -> Vec<String> {
         known()
