@@ -5,7 +5,10 @@
 
 use super::SegmentError;
 use model::{ColumnKind, IdKind, hash128, write_id};
-use std::sync::OnceLock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
 
 /// Entries of a page, at most.
 const PAGE_ENTRIES: usize = 2048;
@@ -159,7 +162,12 @@ pub struct Dict {
     values: Values,
     counts: Vec<u32>,
     hashes: OnceLock<Vec<u128>>,
+    /// Hashes that were asked for one by one.
+    n_single: AtomicU32,
 }
+
+/// With fewer than one entry in so many asked for, hashes are computed one by one.
+const SINGLE_SHARE: usize = 16;
 
 /// The bytes of a dictionary, taken apart.
 struct Sections<'a> {
@@ -304,8 +312,8 @@ pub(super) fn read_many(b: &[u8], kind: ColumnKind, codes: &[u32]) -> Result<Vec
 }
 
 impl Dict {
-    /// Decodes a dictionary of `n` entries.
-    pub(super) fn read(b: &[u8], kind: ColumnKind, n: usize) -> Result<Dict, SegmentError> {
+    /// Decodes a dictionary of `n` entries, which probably take `raw_bytes` then.
+    pub(super) fn read(b: &[u8], kind: ColumnKind, n: usize, raw_bytes: u64) -> Result<Dict, SegmentError> {
         let Sections { counts: mut packed, rest } = sections(b).ok_or_else(|| damaged("counts"))?;
         if n > packed.len() {
             return Err(damaged("counts"));
@@ -316,9 +324,9 @@ impl Dict {
         }
         let values = match kind.id() {
             Some(id) => read_ids(rest, id, n).ok_or_else(|| damaged("ids"))?,
-            None => read_text(rest, n).ok_or_else(|| damaged("text"))?,
+            None => read_text(rest, n, raw_bytes).ok_or_else(|| damaged("text"))?,
         };
-        Ok(Dict { values, counts, hashes: OnceLock::new() })
+        Ok(Dict { values, counts, hashes: OnceLock::new(), n_single: AtomicU32::new(0) })
     }
 
     /// Number of distinct values; also the code that stands for "missing".
@@ -378,19 +386,25 @@ impl Dict {
     /// 128-bit hash of the text of a code (the same for ids in whatever layout they are kept).
     #[must_use]
     pub fn hash(&self, code: u32) -> u128 {
+        let few = || (self.n_single.fetch_add(1, Ordering::Relaxed) as usize) < self.len() / SINGLE_SHARE;
+        if self.hashes.get().is_none() && few() {
+            return self.hash_of(code, &mut String::new());
+        }
         self.hashes()[code as usize]
+    }
+
+    fn hash_of(&self, code: u32, scratch: &mut String) -> u128 {
+        match &self.values {
+            Values::Text { .. } => hash128(self.raw(code)),
+            Values::Ids { .. } => hash128(self.text(code, scratch).as_bytes()),
+        }
     }
 
     /// The hashes of all codes; computed on first use.
     pub fn hashes(&self) -> &[u128] {
         self.hashes.get_or_init(|| {
             let mut scratch = String::new();
-            (0..self.len() as u32)
-                .map(|c| match &self.values {
-                    Values::Text { .. } => hash128(self.raw(c)),
-                    Values::Ids { .. } => hash128(self.text(c, &mut scratch).as_bytes()),
-                })
-                .collect()
+            (0..self.len() as u32).map(|c| self.hash_of(c, &mut scratch)).collect()
         })
     }
 
@@ -426,9 +440,11 @@ fn read_ids(mut b: &[u8], kind: IdKind, n: usize) -> Option<Values> {
     (crc32c::crc32c(raw) == crc).then(|| Values::Ids { kind, raw: raw.to_vec() })
 }
 
-fn read_text(b: &[u8], n: usize) -> Option<Values> {
+fn read_text(b: &[u8], n: usize, raw_bytes: u64) -> Option<Values> {
     let pages = pages(b)?;
-    let mut bytes = Vec::with_capacity(pages.iter().map(|p| p.raw_bytes.min(PAGE_RAW_MAX)).sum());
+    // As much as is needed at once: new memory is the larger part of what decoding costs.
+    let stored: usize = pages.iter().map(|p| p.raw_bytes.min(PAGE_RAW_MAX)).sum();
+    let mut bytes = Vec::with_capacity(usize::try_from(raw_bytes).ok()?.min(stored + n * SHARED_MAX));
     let mut ends = Vec::with_capacity(n);
     let mut buffer = Vec::new();
     for page in pages {

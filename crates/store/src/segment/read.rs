@@ -335,10 +335,11 @@ impl Segment {
 
     pub(super) fn read_dict(&self, column: &Column<'_>) -> Result<Dict, SegmentError> {
         let (bytes, n) = self.dict_bytes(column)?;
-        if let Some((meta, _)) = self.column_meta(column.index as usize) {
+        let raw_bytes = self.column_meta(column.index as usize).map_or(0, |(meta, _)| {
             self.data.will_read(meta.dict_offset, meta.dict_bytes);
-        }
-        Dict::read(bytes, column.kind, n)
+            meta.dict_raw_bytes
+        });
+        Dict::read(bytes, column.kind, n, raw_bytes)
     }
 
     /// The dictionary of a `Dict` column: decoded on first use, then kept while the cache has room.
