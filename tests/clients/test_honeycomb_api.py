@@ -4,6 +4,7 @@ import asyncio
 import pytest
 from honeycomb import HoneycombClient
 from honeycomb.exceptions import HoneycombAPIError, HoneycombNotFoundError
+from honeycomb.models.derived_columns import DerivedColumnBuilder, DerivedColumnCreate
 from honeycomb.models.datasets import DatasetCreate, DatasetUpdate
 from honeycomb.models.events import BatchEvent
 from honeycomb.models.markers import MarkerCreate
@@ -173,3 +174,21 @@ def test_asynchronous_client(server, dataset):
             return sorted((r["g"], r["COUNT"]) for r in result.data.rows)
 
     assert asyncio.run(go()) == [(0, 5), (1, 5)]
+
+
+def test_derived_columns(server, client, dataset):
+    server.send(dataset, {"ms": 10}, {"ms": 900})
+    slug = slug_of(client, dataset)
+    column = DerivedColumnBuilder("slow").expression("IF(GTE($ms, 500), 1, 0)").description("half a second or more").build()
+    made = client.derived_columns.create(slug, column)
+    assert (made.alias, made.expression, made.description) == ("slow", "IF(GTE($ms, 500), 1, 0)", "half a second or more")
+    assert client.derived_columns.get(slug, made.id).alias == "slow"
+    assert [c.alias for c in client.derived_columns.list(slug)] == ["slow"]
+    assert [c.id for c in client.derived_columns.list(slug, alias="slow")] == [made.id]
+    assert {r["slow"]: r["COUNT"] for r in rows(client, slug, spec(breakdowns=["slow"]))} == {0: 1, 1: 1}
+    with pytest.raises(HoneycombAPIError, match="character 4"):
+        client.derived_columns.create(slug, DerivedColumnCreate(alias="broken", expression="IF("))
+    changed = client.derived_columns.update(slug, made.id, DerivedColumnCreate(alias="slow", expression="$ms >= 5"))
+    assert changed.expression == "$ms >= 5"
+    client.derived_columns.delete(slug, made.id)
+    assert client.derived_columns.list(slug) == []

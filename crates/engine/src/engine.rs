@@ -2,13 +2,15 @@
 //!
 //! Owns: which segments a question sees. Never does: the work itself.
 
-use crate::check::known_column;
+use crate::check::{check_expression, known_column};
 use crate::intern::Caches;
 use crate::plan::{Field, OrderBy, OrderKey, Plan, TRACE_ID};
 use crate::{Answer, CalcOp, Columns, Condition, ContrastAnswer, EngineError, RawEvent, Run, check, check_contrast};
 use model::contrast::ContrastSpec;
 use model::query::{Combination, Direction, FilterOp, QuerySpec};
 use model::{Limits, TimeNs, Value};
+use parking_lot::RwLock;
+use std::collections::HashMap;
 use std::sync::Arc;
 use store::{Scope, Snapshot, Store, StoreError};
 
@@ -29,17 +31,35 @@ impl Default for EngineOptions {
     }
 }
 
+/// A calculated field that is kept under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SavedField {
+    /// The slug of the dataset that it is for; none: for all of them.
+    pub dataset: Option<String>,
+    /// Its name.
+    pub name: String,
+    /// How it is computed.
+    pub expression: String,
+}
+
+/// Expressions of saved fields, by name and dataset.
+type Saved = HashMap<String, HashMap<Option<String>, String>>;
+
 /// Answers questions on a store. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Engine {
     store: Store,
     options: Arc<EngineOptions>,
     caches: Arc<Caches>,
+    saved: Arc<RwLock<Arc<Saved>>>,
 }
 
 struct Known<'a> {
     store: &'a Store,
     scope: &'a Scope,
+    saved: Arc<Saved>,
+    /// The dataset's slug.
+    slug: Option<String>,
 }
 
 impl Columns for Known<'_> {
@@ -47,7 +67,16 @@ impl Columns for Known<'_> {
         self.store.has_column(self.scope, name)
     }
     fn names(&self) -> Vec<String> {
-        self.store.columns(self.scope).map(|all| all.into_iter().map(|c| c.name).collect()).unwrap_or_default()
+        let columns = self.store.columns(self.scope).map(|all| all.into_iter().map(|c| c.name).collect()).unwrap_or_default();
+        let fields = self.saved.iter().filter(|(name, _)| self.calculated(name).is_some()).map(|(name, _)| name.clone());
+        let mut all: Vec<String> = columns;
+        all.extend(fields);
+        all
+    }
+    /// A dataset's own field goes before one of all datasets.
+    fn calculated(&self, name: &str) -> Option<String> {
+        let by_dataset = self.saved.get(name)?;
+        by_dataset.get(&self.slug).or_else(|| by_dataset.get(&None)).cloned()
     }
 }
 
@@ -56,7 +85,7 @@ impl Engine {
     #[must_use]
     pub fn new(store: Store, options: EngineOptions) -> Engine {
         let caches = Arc::new(Caches::new(options.cache_bytes));
-        Engine { store, options: Arc::new(options), caches }
+        Engine { store, options: Arc::new(options), caches, saved: Arc::default() }
     }
 
     /// A run with this engine's threads and limits, and a deadline from now on.
@@ -74,10 +103,33 @@ impl Engine {
         run
     }
 
+    /// Says which calculated fields are saved, all of them.
+    pub fn set_calculated_fields(&self, fields: Vec<SavedField>) {
+        let mut saved = Saved::new();
+        for field in fields {
+            saved.entry(field.name).or_default().insert(field.dataset, field.expression);
+        }
+        *self.saved.write() = Arc::new(saved);
+    }
+
+    /// Checks the expression of a calculated field that is to be saved.
+    pub fn check_calculated_field(&self, scope: &Scope, name: &str, expression: &str) -> Result<(), EngineError> {
+        self.exists(scope)?;
+        check_expression(name, expression, &self.known(scope), &self.options.limits)
+    }
+
+    fn known<'a>(&'a self, scope: &'a Scope) -> Known<'a> {
+        let slug = match scope {
+            Scope::Dataset(name) => self.store.dataset(name).map(|d| d.slug),
+            Scope::All => None,
+        };
+        Known { store: &self.store, scope, saved: Arc::clone(&self.saved.read()), slug }
+    }
+
     /// Checks a question without running it.
     pub fn check(&self, scope: &Scope, spec: &QuerySpec, run: &Run) -> Result<Plan, EngineError> {
         self.exists(scope)?;
-        check(spec, &Known { store: &self.store, scope }, run, &self.options.limits)
+        check(spec, &self.known(scope), run, &self.options.limits)
     }
 
     /// Answers a question. Takes as long as it takes: call it on a thread that may block.
@@ -100,7 +152,7 @@ impl Engine {
     /// Compares a selection with a baseline over many columns.
     pub fn contrast(&self, scope: &Scope, spec: &ContrastSpec, run: &Run) -> Result<ContrastAnswer, EngineError> {
         self.exists(scope)?;
-        let plan = check_contrast(spec, &Known { store: &self.store, scope }, run, &self.options.limits)?;
+        let plan = check_contrast(spec, &self.known(scope), run, &self.options.limits)?;
         let (a, b) = (&plan.selection, &plan.other);
         let snapshot = self.snapshot(scope, a.start_ns.min(b.start_ns), a.end_ns.max(b.end_ns))?;
         crate::contrast(&snapshot.segments, &names(&snapshot), &plan, run)
@@ -115,7 +167,7 @@ impl Engine {
         limit: usize,
         range: (TimeNs, TimeNs),
     ) -> Result<Vec<(Value, u64)>, EngineError> {
-        let known = Known { store: &self.store, scope };
+        let known = self.known(scope);
         self.exists(scope)?;
         known_column(column, &known, &self.options.limits)?;
         let snapshot = self.snapshot(scope, range.0, range.1)?;

@@ -28,7 +28,7 @@ pub use check::{Columns, check, check_expression};
 pub use contrast::{
     ContrastAnswer, ContrastColumn, ContrastPlan, ContrastValue, PopulationCount, Populations, Quantiles, Side, check_contrast, contrast,
 };
-pub use engine::{Engine, EngineOptions};
+pub use engine::{Engine, EngineOptions, SavedField};
 pub use error::EngineError;
 pub use intern::Caches;
 pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan};

@@ -44,6 +44,8 @@ pub(crate) struct App {
     pub(crate) runs: Runs,
     pub(crate) results: Results,
     pub(crate) depths: Depths,
+    /// Held while saved calculated fields are changed.
+    pub(crate) fields_lock: parking_lot::Mutex<()>,
     /// One permit per thread that decodes.
     cpu: Arc<Semaphore>,
     stopping: AtomicBool,
@@ -60,6 +62,7 @@ impl App {
         let threads = settings.threads();
         let engine_options = EngineOptions { threads, cache_bytes: settings.cache_bytes_max, limits: settings.limits.clone() };
         let engine = Engine::new(store.clone(), engine_options);
+        engine.set_calculated_fields(crate::fields::saved(&store).map_err(failed)?);
         let door = Door::load(&store, open_door).map_err(|e| ServerError::Keys { data_dir: data_dir.clone(), source: e })?;
         Ok(Arc::new(App {
             budget: Budget::new(settings.ingest_bytes_max),
@@ -69,6 +72,7 @@ impl App {
             runs: Runs::new(settings.limits.questions_concurrent_max, settings.limits.question_seconds_max),
             results: Results::default(),
             depths: Depths::load(&store, settings.limits.flatten_depth_max),
+            fields_lock: parking_lot::Mutex::new(()),
             cpu: Arc::new(Semaphore::new(threads)),
             stopping: AtomicBool::new(false),
             settings,

@@ -14,6 +14,7 @@ mod depths;
 mod docs;
 mod error;
 mod events;
+mod fields;
 mod health;
 mod ids;
 mod log;

@@ -108,6 +108,9 @@ pub(crate) struct QueryArgs {
     /// Conditions: 'http.status_code >= 500 and name exists'
     #[arg(short = 'w', long = "where", value_name = "CONDITIONS")]
     pub(crate) conditions: Option<String>,
+    /// A calculated field of this question: 'slow = GTE($duration_ms, 500)'; may be given again
+    #[arg(short, long = "field", value_name = "NAME = EXPRESSION")]
+    pub(crate) fields: Vec<String>,
     /// Columns to group by
     #[arg(short, long, value_name = "COLUMNS")]
     pub(crate) by: Option<String>,
@@ -139,7 +142,7 @@ pub(crate) struct QueryArgs {
     #[arg(long)]
     pub(crate) unweighted: bool,
     /// The whole question as a JSON query specification, from a file or from standard input (-)
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "calculate", "conditions", "by", "having", "order"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "calculate", "conditions", "fields", "by", "having", "order"])]
     pub(crate) spec: Option<PathBuf>,
     /// Print the specification that the text stands for, and ask nothing
     #[arg(long)]

@@ -4,9 +4,10 @@
 
 use super::schema::{ColumnBody, ColumnKindCount, DatasetBody, DatasetPatch, ErrorBody, NewDataset, RetentionBody, ValueBody};
 use crate::app::App;
-use crate::ask::{on_engine, scope};
+use crate::ask::{ALL, on_engine, scope};
 use crate::body;
 use crate::error::Failure;
+use crate::fields::Field;
 use crate::route::{Answer, Call, empty, json};
 use crate::time::rfc3339;
 use axum::body::Body;
@@ -105,6 +106,7 @@ fn column_body(c: ColumnInfo) -> ColumnBody {
         kinds,
         first_seen: rfc3339(c.first_seen),
         last_seen: rfc3339(c.last_seen),
+        calculated: None,
     }
 }
 
@@ -113,9 +115,29 @@ fn column_body(c: ColumnInfo) -> ColumnBody {
     responses((status = 200, description = "Columns, by name", body = Vec<ColumnBody>), (status = 404, description = "No such dataset", body = ErrorBody)))]
 pub(crate) async fn columns(call: Call, _body: Body) -> Answer {
     let (app, scope) = (call.app.clone(), scope(call.param("dataset")));
-    let columns = call.app.blocking(move || app.store.columns(&scope)).await??;
-    let columns: Vec<ColumnBody> = columns.into_iter().map(column_body).collect();
-    json(StatusCode::OK, &columns)
+    let dataset = call.param("dataset").to_owned();
+    let listed = move || {
+        let mut columns: Vec<ColumnBody> = app.store.columns(&scope)?.into_iter().map(column_body).collect();
+        // Fields of the dataset, then those of all that it has none of its own for.
+        let own = app.fields(&dataset)?;
+        let of_all = if dataset == ALL { Vec::new() } else { app.fields(ALL)? };
+        let of_all: Vec<Field> = of_all.into_iter().filter(|f| own.iter().all(|o| o.name != f.name)).collect();
+        for f in own.into_iter().chain(of_all) {
+            columns.retain(|c| c.name != f.name);
+            columns.push(ColumnBody {
+                name: f.name,
+                kind: "calculated".to_owned(),
+                count: 0,
+                kinds: Vec::new(),
+                first_seen: f.created_at,
+                last_seen: f.updated_at,
+                calculated: Some(f.expression),
+            });
+        }
+        columns.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok::<_, Failure>(columns)
+    };
+    json(StatusCode::OK, &call.app.blocking(listed).await??)
 }
 
 #[utoipa::path(get, path = "/api/v1/datasets/{dataset}/values", operation_id = "listValues", tag = "datasets",

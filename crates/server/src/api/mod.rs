@@ -4,6 +4,7 @@
 
 pub(crate) mod contrast;
 pub(crate) mod datasets;
+pub(crate) mod fields;
 pub(crate) mod keys;
 pub(crate) mod markers;
 pub(crate) mod openapi;
@@ -37,6 +38,11 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(MANAGE, Method::POST, "/api/v1/datasets/{dataset}/markers", markers::create)
         .add(MANAGE, Method::PUT, "/api/v1/datasets/{dataset}/markers/{id}", markers::update)
         .add(MANAGE, Method::DELETE, "/api/v1/datasets/{dataset}/markers/{id}", markers::delete)
+        .add(READ, Method::GET, "/api/v1/calculated-fields", fields::list)
+        .add(MANAGE, Method::POST, "/api/v1/calculated-fields", fields::create)
+        .add(READ, Method::GET, "/api/v1/calculated-fields/{id}", fields::get)
+        .add(MANAGE, Method::PUT, "/api/v1/calculated-fields/{id}", fields::update)
+        .add(MANAGE, Method::DELETE, "/api/v1/calculated-fields/{id}", fields::delete)
         .add(MANAGE, Method::GET, "/api/v1/keys", keys::list)
         .add(MANAGE, Method::POST, "/api/v1/keys", keys::create)
         .add(MANAGE, Method::DELETE, "/api/v1/keys/{id}", keys::delete)

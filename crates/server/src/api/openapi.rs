@@ -3,7 +3,7 @@
 //! Owns: `GET /api/v1/openapi.json`, committed as docs/reference/openapi.json. Never does: describe `/1` and `/v1`, which
 //! have documents of their own.
 
-use super::{contrast, datasets, keys, markers, query, traces};
+use super::{contrast, datasets, fields, keys, markers, query, traces};
 use crate::route::{Answer, Call, bytes_response};
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -24,6 +24,11 @@ use utoipa::OpenApi;
         datasets::delete,
         datasets::columns,
         datasets::values,
+        fields::list,
+        fields::create,
+        fields::get,
+        fields::update,
+        fields::delete,
         markers::list,
         markers::create,
         markers::update,

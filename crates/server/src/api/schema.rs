@@ -82,6 +82,47 @@ pub(crate) struct ColumnBody {
     pub(crate) first_seen: String,
     /// RFC 3339.
     pub(crate) last_seen: String,
+    /// The expression of a saved calculated field; then the type is `calculated`, and the times are when it was saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) calculated: Option<String>,
+}
+
+/// A saved calculated field.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = CalculatedField)]
+pub(crate) struct CalculatedFieldBody {
+    pub(crate) id: String,
+    /// Slug, or `__all__`.
+    pub(crate) dataset: String,
+    pub(crate) name: String,
+    /// Such as `GTE($duration_ms, 500)`: docs/calculated-fields.md.
+    pub(crate) expression: String,
+    pub(crate) description: String,
+    /// RFC 3339.
+    pub(crate) created_at: String,
+    /// RFC 3339.
+    pub(crate) updated_at: String,
+}
+
+/// A calculated field to save.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NewCalculatedField {
+    /// Name or slug; default `__all__`, for questions on any dataset.
+    pub(crate) dataset: Option<String>,
+    /// 1 to 255 characters.
+    pub(crate) name: String,
+    pub(crate) expression: String,
+    /// At most 255 characters.
+    pub(crate) description: Option<String>,
+}
+
+/// What to change of a calculated field; absent parts stay.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct CalculatedFieldPatch {
+    pub(crate) name: Option<String>,
+    pub(crate) expression: Option<String>,
+    pub(crate) description: Option<String>,
 }
 
 /// How often a column has a type.

@@ -140,6 +140,7 @@ impl App {
         }
         self.store.delete_dataset(&dataset.slug)?;
         self.depths.forget(&dataset);
-        Ok(())
+        // Its calculated fields went with it.
+        self.tell_fields()
     }
 }

@@ -5,6 +5,7 @@
 pub(crate) mod auth;
 pub(crate) mod columns;
 pub(crate) mod datasets;
+mod derived;
 pub(crate) mod documents;
 pub(crate) mod queries;
 pub(crate) mod results;
@@ -37,6 +38,11 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(READ, get.clone(), "/1/columns/{dataset}/{id}", columns::get)
         .add(MANAGE, put.clone(), "/1/columns/{dataset}/{id}", columns::update)
         .add(MANAGE, delete.clone(), "/1/columns/{dataset}/{id}", columns::delete)
+        .add(READ, get.clone(), "/1/derived_columns/{dataset}", derived::list)
+        .add(MANAGE, post.clone(), "/1/derived_columns/{dataset}", derived::create)
+        .add(READ, get.clone(), "/1/derived_columns/{dataset}/{id}", derived::get)
+        .add(MANAGE, put.clone(), "/1/derived_columns/{dataset}/{id}", derived::update)
+        .add(MANAGE, delete.clone(), "/1/derived_columns/{dataset}/{id}", derived::delete)
         .add(READ, post.clone(), "/1/queries/{dataset}", queries::create)
         .add(READ, get.clone(), "/1/queries/{dataset}/{id}", queries::get)
         .add(READ, post.clone(), "/1/query_results/{dataset}", results::create)

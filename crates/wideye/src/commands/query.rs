@@ -11,7 +11,7 @@ use crate::{
     render,
     term::Out,
 };
-use model::query::{Combination, QuerySpec};
+use model::query::{CalculatedField, Combination, QuerySpec};
 use serde_json::{Value as Json, json};
 use std::io::Read;
 
@@ -52,6 +52,9 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
         let calculated = parse(text)?;
         spec.calculations = calculated.spec.calculations;
         q.show = calculated.show;
+    }
+    for text in &args.fields {
+        spec.calculated_fields.push(field(text)?);
     }
     if let Some(text) = &args.conditions {
         let (filters, combination) = read(text, question::parse_conditions)?;
@@ -101,6 +104,21 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
         spec.orders.extend(question::largest_first(spec.calculations.as_deref()));
     }
     Ok(q)
+}
+
+/// `name = expression`; the name may be in double quotes.
+fn field(text: &str) -> Result<CalculatedField, CliError> {
+    let text = text.trim();
+    let parts = match text.strip_prefix('"') {
+        Some(rest) => rest.split_once('"').and_then(|(name, rest)| Some((name, rest.trim_start().strip_prefix('=')?))),
+        None => text.split_once('=').map(|(name, expression)| (name.trim(), expression)),
+    };
+    match parts {
+        Some((name, expression)) if !name.is_empty() => {
+            Ok(CalculatedField { name: name.to_owned(), expression: expression.trim().to_owned() })
+        }
+        _ => Err(CliError::Usage(format!("--field {text}: expected NAME = EXPRESSION, such as 'slow = GTE($duration_ms, 500)'"))),
+    }
 }
 
 fn parse(text: &str) -> Result<Question, CliError> {

@@ -14,7 +14,7 @@ const ALLOWED: [(&str, &[&str]); 7] = [
     ("ingest", &["model"]),
     ("store", &["model"]),
     ("engine", &["model", "expr", "store"]),
-    ("server", &["model", "ingest", "store", "engine"]),
+    ("server", &["model", "expr", "ingest", "store", "engine"]),
     ("wideye", &["model", "ingest", "store", "engine", "server"]),
 ];
 
