@@ -137,6 +137,15 @@ pub struct Meta {
     pub heatmaps: Vec<(Arc<str>, HeatmapScale)>,
 }
 
+impl Meta {
+    /// Says so if not everything was read.
+    pub(crate) fn note_partial(&mut self) {
+        if self.coverage < 1.0 && self.notes.is_empty() {
+            self.notes.push("stopped before all events were read; newer events were read first".to_owned());
+        }
+    }
+}
+
 /// An event as it was sent.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RawEvent {

@@ -11,12 +11,13 @@ use crate::calc::number::NumberPlan;
 use crate::calc::quantile::QuantilePlan;
 use crate::calc::{CalcPlan, FieldPlan, States};
 use crate::intern::Caches;
+use crate::partial::{self, Asked};
 use crate::plan::Plan;
 use crate::run::{Budget, Run};
 use crate::scan::group::GroupPlan;
 use crate::scan::pass::{Buckets, Found, Grouping, Pass};
 use crate::scan::place::Source;
-use crate::scan::prepare::{FieldRange, Prepared, Wanted, prepare};
+use crate::scan::prepare::{FieldRange, Prepared, Shape, Wanted, prepare};
 use crate::view::{Table, View};
 use crate::{Answer, CalcOp, EngineError, Field, Meta};
 use std::sync::Arc;
@@ -62,27 +63,26 @@ pub(crate) fn table(source: Source<'_>, plan: &Plan, run: &Run, caches: &Caches)
             .collect(),
         concurrency: plan.calculations.iter().any(|c| c.op == CalcOp::Concurrency),
     };
+    let shape = Shape::of(source, &wanted, run)?;
+    let asked = Asked { source, plan, run, caches, fields: &fields, wanted: &wanted, shape: &shape };
+    if let Some(answer) = partial::table(&asked)? {
+        return Ok(answer);
+    }
     let prepared = prepare(source, &wanted, caches, run)?;
-    let question = Question {
-        plan,
-        run,
-        caches,
-        fields,
-        wanted,
-        budget: Budget::new(run.memory_bytes_max - source.overlays.bytes().min(run.memory_bytes_max)),
-        prepared,
-    };
-    question.answer()
+    let budget = Budget::new(run.memory_bytes_max - source.overlays.bytes().min(run.memory_bytes_max));
+    Question { plan, run, caches, fields: &fields, shape: &shape, budget: &budget, prepared: &prepared }.answer()
 }
 
-struct Question<'a> {
-    plan: &'a Plan,
-    run: &'a Run,
-    caches: &'a Caches,
-    fields: Fields,
-    wanted: Wanted<'a>,
-    budget: Budget,
-    prepared: Prepared<'a>,
+/// A question and the segments that it is put to.
+#[derive(Clone, Copy)]
+pub(crate) struct Question<'a> {
+    pub(crate) plan: &'a Plan,
+    pub(crate) run: &'a Run,
+    pub(crate) caches: &'a Caches,
+    pub(crate) fields: &'a Fields,
+    pub(crate) shape: &'a Shape,
+    pub(crate) budget: &'a Budget,
+    pub(crate) prepared: &'a Prepared<'a>,
 }
 
 impl Question<'_> {
@@ -101,11 +101,11 @@ impl Question<'_> {
                 && self.plan.calculations.first().is_some_and(|c| c.op.is_rate())
                 && !self.plan.breakdowns.is_empty());
         if let Some(buckets) = one_pass {
-            let calcs = self.calcs(Some(buckets.n_groups * buckets.n), Some(buckets));
+            let calcs = self.calcs(Some(buckets.n_groups * buckets.n), Some(buckets), false);
             let grouping = Grouping::Find { plan: Arc::clone(&group_plan), many: true, roomy: true };
             let pass = self.pass(calcs, grouping, Some(buckets));
             let on_found = |found: Found| self.show(&pass, found, buckets);
-            let found = pass.run(self.run, &self.budget, self.caches, Some(&on_found))?;
+            let found = pass.run(self.run, self.budget, self.caches, Some(&on_found))?;
             self.check_done(&found)?;
             return self.assemble(&pass, found, buckets);
         }
@@ -117,7 +117,7 @@ impl Question<'_> {
         // Positions for all combinations at once, if they fit into memory with ease: then tables are not needed.
         let roomy = match &*group_plan {
             GroupPlan::Slots { n, .. } => {
-                n.saturating_mul(self.calcs(None, None).cell_bytes() * self.run.threads) <= self.budget.free() / 4
+                n.saturating_mul(self.calcs(None, None, false).cell_bytes() * self.run.threads) <= self.budget.free() / 4
             }
             _ => true,
         };
@@ -127,13 +127,13 @@ impl Question<'_> {
             _ => false,
         };
         let small = group_plan.fixed().filter(|n| many || *n <= 1 << 16);
-        let pass = self.pass(self.calcs(small, None), Grouping::Find { plan: Arc::clone(&group_plan), many, roomy }, None);
+        let pass = self.pass(self.calcs(small, None, false), Grouping::Find { plan: Arc::clone(&group_plan), many, roomy }, None);
         let on_found = |found: Found| {
             if let Ok(table) = self.view(&pass.calcs, found, None) {
                 self.emit(table.answer(self.plan, None));
             }
         };
-        let found = pass.run(self.run, &self.budget, self.caches, Some(&on_found))?;
+        let found = pass.run(self.run, self.budget, self.caches, Some(&on_found))?;
         self.check_done(&found)?;
         let table = self.view(&pass.calcs, found, None)?;
         let Some(buckets) = buckets.filter(|_| self.plan.series || rates) else { return Ok(table.answer(self.plan, None)) };
@@ -154,14 +154,14 @@ impl Question<'_> {
         }
         let buckets = Buckets { n_groups, ..buckets };
         let n_cells = n_groups.saturating_mul(buckets.n);
-        let calcs = self.calcs(Some(n_cells), Some(buckets));
+        let calcs = self.calcs(Some(n_cells), Some(buckets), false);
         let bytes = n_cells.saturating_mul(calcs.cell_bytes()).saturating_mul(self.run.threads);
         let hint = "use a larger granularity or a lower limit, or ask without series";
         self.budget.reserve(bytes, "groups times buckets of the series", hint)?;
         self.budget.release(bytes);
         let grouping = Grouping::Chosen { plan: Arc::clone(group_plan), groups: table.groups(), map: &map, n: n_groups };
         let pass = self.pass(calcs, grouping, Some(buckets));
-        let found = pass.run(self.run, &self.budget, self.caches, None)?;
+        let found = pass.run(self.run, self.budget, self.caches, None)?;
         let share = found.rows_done as f64 / self.prepared.rows_planned.max(1) as f64;
         let mut series = View::new(&pass.calcs, found.states, Some(buckets), self.run.threads);
         series.share_scales(table.view());
@@ -169,19 +169,27 @@ impl Question<'_> {
         if share < answer.meta.coverage {
             answer.meta.coverage = share;
         }
-        self.note_partial(&mut answer.meta);
+        answer.meta.note_partial();
         Ok(answer)
     }
 
     fn pass<'g>(&'g self, calcs: CalcPlan, grouping: Grouping<'g>, buckets: Option<Buckets>) -> Pass<'g, 'g> {
-        Pass { prepared: &self.prepared, calcs, grouping, buckets, start_ns: self.plan.start_ns, end_ns: self.plan.end_ns }
+        Pass {
+            prepared: self.prepared,
+            units: &self.prepared.units,
+            calcs,
+            grouping,
+            buckets,
+            start_ns: self.plan.start_ns,
+            end_ns: self.plan.end_ns,
+        }
     }
 
     /// Buckets that can hold something; `n_groups` is not known yet.
     fn buckets(&self) -> Option<Buckets> {
         let step_ns = self.plan.granularity_ns?;
         let (mut first, mut last) = self.prepared.times?;
-        if self.wanted.concurrency {
+        if self.plan.calculations.iter().any(|c| c.op == CalcOp::Concurrency) {
             (first, last) = (self.plan.start_ns, self.plan.end_ns - 1);
         }
         let first_ns = first.div_euclid(step_ns).saturating_mul(step_ns);
@@ -192,56 +200,15 @@ impl Question<'_> {
     /// Whether groups and buckets can be dealt with together.
     fn one_pass(&self, buckets: Buckets) -> Option<Buckets> {
         let cells = buckets.n_groups.checked_mul(buckets.n).filter(|n| *n <= ONE_PASS_CELLS)?;
-        let bytes = cells * self.calcs(Some(cells), Some(buckets)).cell_bytes() * self.run.threads;
+        let bytes = cells * self.calcs(Some(cells), Some(buckets), false).cell_bytes() * self.run.threads;
         (bytes <= self.budget.free() / 2).then_some(buckets)
     }
 
-    /// What to calculate when there are this many cells, if that is known.
-    fn calcs(&self, n_cells: Option<usize>, buckets: Option<Buckets>) -> CalcPlan {
-        let plan = self.plan;
-        let rows = self.prepared.rows_planned;
-        let weighted = self.prepared.weighted || rows >= u64::from(u32::MAX);
-        let counting = |op: CalcOp| matches!(op, CalcOp::Quantile(_) | CalcOp::Heatmap | CalcOp::CountDistinct);
-        let n_counting = (0..self.fields.fields.len()).filter(|f| self.fields.ops(plan, *f).any(counting)).count();
-        let room = (self.run.memory_bytes_max / (4 * self.run.threads.max(1) * n_counting.max(1))).min(COUNTER_BYTES);
-        let fits = |bytes: usize| n_cells.is_some_and(|n| n.saturating_mul(bytes) <= room);
-        let fields = self.fields.fields.iter().enumerate().map(|(f, field)| {
-            let FieldRange { range, whole, .. } = self.prepared.ranges[f];
-            let has = |wanted: &[CalcOp]| self.fields.ops(plan, f).any(|op| wanted.contains(&op));
-            let shares: Vec<f64> =
-                self.fields.ops(plan, f).filter_map(|op| if let CalcOp::Quantile(q) = op { Some(q) } else { None }).collect();
-            let quantiles = (!shares.is_empty()).then(|| {
-                let q = QuantilePlan::new(shares, range, whole, weighted);
-                Arc::new(if fits(q.cell_bytes()) { q } else { q.without_buckets() })
-            });
-            let distinct = has(&[CalcOp::CountDistinct]).then(|| match self.prepared.distinct_keys[f] {
-                Some(k) if fits(self.prepared.keys[k].bound as usize / 8 + 24) => DistinctPlan::Bits(self.prepared.keys[k].bound as usize),
-                _ => DistinctPlan::Set,
-            });
-            FieldPlan {
-                field: field.clone(),
-                present: has(&[CalcOp::Count]),
-                numbers: NumberPlan {
-                    sum: has(&[CalcOp::Sum, CalcOp::Avg, CalcOp::RateSum, CalcOp::RateAvg]),
-                    min: has(&[CalcOp::Min]),
-                    max: has(&[CalcOp::Max, CalcOp::RateMax]),
-                    whole,
-                    fits: rows as f64 * range.0.abs().max(range.1.abs()) < 9e18,
-                },
-                quantiles,
-                heat: has(&[CalcOp::Heatmap]).then(|| HeatPlan::new(range, weighted)),
-                distinct,
-                exact: plan.calculations.iter().zip(&self.fields.of_calc).any(|(c, of)| *of == Some(f) && c.exact),
-            }
-        });
-        let concurrency = self.wanted.concurrency.then(|| ConcurrencyPlan {
-            start_ns: plan.start_ns,
-            end_ns: plan.end_ns,
-            first_ns: buckets.map_or(plan.start_ns, |b| b.first_ns),
-            bucket_ns: buckets.map_or(0, |b| b.step_ns),
-            n_buckets: buckets.map_or(0, |b| b.n),
-        });
-        CalcPlan { fields: fields.collect(), weighted, concurrency }
+    /// What to calculate when there are this many cells, if that is known. `deep`: for a piece of the answer.
+    pub(crate) fn calcs(&self, n_cells: Option<usize>, buckets: Option<Buckets>, deep: bool) -> CalcPlan {
+        let bound = |k: &Option<usize>| k.map(|k| self.prepared.keys[k].bound as usize);
+        let distinct = self.prepared.distinct_keys.iter().map(bound).collect();
+        plan_calcs(self.plan, self.run, self.fields, self.shape, &Sizes { n_cells, buckets, distinct, threads: self.run.threads, deep })
     }
 
     /// A table, without buckets, from what a pass found.
@@ -255,13 +222,9 @@ impl Question<'_> {
             coverage: if self.prepared.rows_planned == 0 { 1.0 } else { found.rows_done as f64 / self.prepared.rows_planned as f64 },
             ..Meta::default()
         };
-        self.note_partial(&mut meta);
+        meta.note_partial();
         let view = View::new(calcs, states, None, self.run.threads);
-        for (calc, field) in self.plan.calculations.iter().zip(&self.fields.of_calc) {
-            if let Some(scale) = view.scale(calc.op, *field) {
-                meta.heatmaps.push((Arc::clone(&calc.key), scale));
-            }
-        }
+        view.add_scales(self.plan, self.fields, &mut meta);
         let keys = &self.prepared.keys[..self.plan.breakdowns.len()];
         Ok(Table::new(keys, groups, view, series, &self.fields.of_calc, meta, self.run.totals))
     }
@@ -294,10 +257,63 @@ impl Question<'_> {
     fn check_done(&self, found: &Found) -> Result<(), EngineError> {
         if found.rows_done == 0 && self.prepared.rows_planned > 0 { Err(EngineError::Deadline) } else { Ok(()) }
     }
+}
 
-    fn note_partial(&self, meta: &mut Meta) {
-        if meta.coverage < 1.0 && meta.notes.is_empty() {
-            meta.notes.push("stopped before all events were read; newer events were read first".to_owned());
+/// What sizes the states of a question depend on.
+pub(crate) struct Sizes {
+    /// Cells, if that is known.
+    pub(crate) n_cells: Option<usize>,
+    pub(crate) buckets: Option<Buckets>,
+    /// For each field: bound of the numbers by which its values are counted, if they have numbers.
+    pub(crate) distinct: Vec<Option<usize>>,
+    /// Threads with states of their own.
+    pub(crate) threads: usize,
+    /// The states are for a piece of the answer, to be kept.
+    pub(crate) deep: bool,
+}
+
+/// What a question calculates, and in which form.
+pub(crate) fn plan_calcs(plan: &Plan, run: &Run, of: &Fields, shape: &Shape, sizes: &Sizes) -> CalcPlan {
+    let weighted = shape.weighted;
+    let counting = |op: CalcOp| matches!(op, CalcOp::Quantile(_) | CalcOp::Heatmap | CalcOp::CountDistinct);
+    let n_counting = (0..of.fields.len()).filter(|f| of.ops(plan, *f).any(counting)).count();
+    let room = (run.memory_bytes_max / (4 * sizes.threads.max(1) * n_counting.max(1))).min(COUNTER_BYTES);
+    let fits = |bytes: usize| sizes.n_cells.is_some_and(|n| n.saturating_mul(bytes) <= room);
+    let fields = of.fields.iter().enumerate().map(|(f, field)| {
+        let FieldRange { range, whole, .. } = shape.ranges[f];
+        let has = |wanted: &[CalcOp]| of.ops(plan, f).any(|op| wanted.contains(&op));
+        let shares: Vec<f64> = of.ops(plan, f).filter_map(|op| if let CalcOp::Quantile(q) = op { Some(q) } else { None }).collect();
+        let quantiles = (!shares.is_empty()).then(|| {
+            let q = QuantilePlan::new(shares, range, whole, weighted);
+            Arc::new(if fits(q.cell_bytes()) { q } else { q.without_buckets() })
+        });
+        let distinct = has(&[CalcOp::CountDistinct]).then(|| match sizes.distinct[f] {
+            Some(bound) if fits(bound / 8 + 24) => DistinctPlan::Bits(bound),
+            _ => DistinctPlan::Set,
+        });
+        FieldPlan {
+            field: field.clone(),
+            present: has(&[CalcOp::Count]),
+            numbers: NumberPlan {
+                sum: has(&[CalcOp::Sum, CalcOp::Avg, CalcOp::RateSum, CalcOp::RateAvg]),
+                min: has(&[CalcOp::Min]),
+                max: has(&[CalcOp::Max, CalcOp::RateMax]),
+                whole,
+                fits: shape.rows as f64 * range.0.abs().max(range.1.abs()) < 9e18,
+            },
+            quantiles,
+            heat: has(&[CalcOp::Heatmap])
+                .then(|| if sizes.deep { HeatPlan::deep(range, weighted) } else { HeatPlan::new(range, weighted) }),
+            distinct,
+            exact: plan.calculations.iter().zip(&of.of_calc).any(|(c, of)| *of == Some(f) && c.exact),
         }
-    }
+    });
+    let concurrency = plan.calculations.iter().any(|c| c.op == CalcOp::Concurrency).then(|| ConcurrencyPlan {
+        start_ns: plan.start_ns,
+        end_ns: plan.end_ns,
+        first_ns: sizes.buckets.map_or(plan.start_ns, |b| b.first_ns),
+        bucket_ns: sizes.buckets.map_or(0, |b| b.step_ns),
+        n_buckets: sizes.buckets.map_or(0, |b| b.n),
+    });
+    CalcPlan { fields: fields.collect(), weighted, concurrency }
 }

@@ -5,12 +5,16 @@
 
 use crate::Cell;
 use crate::overlay::Kept;
+use crate::partial::{Occupancy, Pieces};
 use hashbrown::{HashMap, HashTable};
 use model::{ColumnKind, IdKind, Value, hash128, write_id};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use store::Segment;
+
+/// Events in a piece of an answer, on average at least: with fewer, reading them is as fast as adding up pieces.
+const CHUNK_ROWS: u64 = 16_384;
 
 /// What makes two cells the same value. Text is known by its hash, everything else by its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -108,6 +112,11 @@ impl Shard {
         Key { tag: self.tags[at as usize], bits: self.bits[at as usize] }
     }
 
+    fn text(&self, at: u32) -> &[u8] {
+        let start = if at == 0 { 0 } else { self.ends[at as usize - 1] as usize };
+        &self.texts[start..self.ends[at as usize] as usize]
+    }
+
     fn bytes(&self) -> usize {
         self.table.capacity() * 5 + self.tags.capacity() * 25 + self.texts.capacity()
     }
@@ -199,6 +208,23 @@ impl Interner {
         }
     }
 
+    /// The hash of a number's value.
+    pub(crate) fn hash(&self, id: u32) -> u64 {
+        self.shards[id as usize % SHARDS].lock().key(id >> SHARD_BITS).hash()
+    }
+
+    /// The number of another interner's value.
+    pub(crate) fn carry(&self, from: &Interner, id: u32) -> u32 {
+        let (key, text) = {
+            let shard = from.shards[id as usize % SHARDS].lock();
+            let at = id >> SHARD_BITS;
+            (shard.key(at), shard.text(at).to_vec())
+        };
+        let hash = key.hash();
+        let which = shard_of(hash);
+        self.shards[which].lock().intern(hash, key, || &text) << SHARD_BITS | which as u32
+    }
+
     /// The value of a number.
     pub(crate) fn value(&self, id: u32) -> Cell {
         let shard = self.shards[id as usize % SHARDS].lock();
@@ -216,11 +242,7 @@ impl Interner {
             HEX8 => id_cell(IdKind::Hex8),
             HEX16 => id_cell(IdKind::Hex16),
             UUID => id_cell(IdKind::Uuid),
-            _ => {
-                let start = if at == 0 { 0 } else { shard.ends[at as usize - 1] as usize };
-                let text = &shard.texts[start..shard.ends[at as usize] as usize];
-                Cell::Str(String::from_utf8_lossy(text).into())
-            }
+            _ => Cell::Str(String::from_utf8_lossy(shard.text(at)).into()),
         }
     }
 
@@ -318,10 +340,15 @@ impl ColumnIds {
     }
 }
 
-/// What the engine keeps between questions: numbers of group values, values of calculated fields, and buffers.
+/// What the engine keeps between questions: numbers of group values, values of calculated fields, pieces of answers, and
+/// buffers.
 #[derive(Debug)]
 pub struct Caches {
     bytes_max: usize,
+    /// Events in a piece of an answer, on average at least.
+    pub(crate) chunk_rows: u64,
+    pub(crate) pieces: Pieces,
+    pub(crate) occupancy: Occupancy,
     bytes: AtomicUsize,
     columns: Mutex<HashMap<Arc<str>, Arc<ColumnIds>>>,
     tick: AtomicU64,
@@ -341,6 +368,9 @@ impl Caches {
     pub fn new(bytes_max: usize) -> Caches {
         Caches {
             bytes_max,
+            chunk_rows: CHUNK_ROWS,
+            pieces: Pieces::default(),
+            occupancy: Occupancy::default(),
             bytes: AtomicUsize::new(0),
             columns: Mutex::default(),
             tick: AtomicU64::new(0),
@@ -349,10 +379,22 @@ impl Caches {
         }
     }
 
-    /// Bytes that numbers of group values and values of calculated fields take, as of the last question.
+    /// The same with another size of pieces: a piece of an answer is kept for so many events, on average at least.
+    #[must_use]
+    pub fn with_chunk_rows(self, chunk_rows: u64) -> Caches {
+        Caches { chunk_rows, ..self }
+    }
+
+    /// Bytes that are kept between questions, as of the last question.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Pieces of answers that had to be made, ever.
+    #[must_use]
+    pub fn pieces_made(&self) -> u64 {
+        self.pieces.made()
     }
 
     /// The numbers of a column.
@@ -373,6 +415,12 @@ impl Caches {
         let mut sizes: Vec<(u64, usize, Arc<str>)> =
             columns.iter().map(|(name, ids)| (ids.last_used.load(Ordering::Relaxed), ids.sweep(), Arc::clone(name))).collect();
         let mut total: usize = sizes.iter().map(|(_, bytes, _)| bytes).sum();
+        // Pieces get what is left, but at least half of it all.
+        let mut pieces = self.pieces.tidy(bytes_max.saturating_sub(total).max(bytes_max / 2), |_| false);
+        if self.occupancy.bytes() > bytes_max / 16 {
+            self.occupancy.clear();
+        }
+        total += pieces + self.occupancy.bytes();
         if total > bytes_max {
             sizes.sort_unstable();
             for (_, bytes, name) in sizes {
@@ -382,6 +430,10 @@ impl Caches {
                     break;
                 }
             }
+            total -= pieces;
+            let known = |ids: &Arc<ColumnIds>| columns.values().any(|c| Arc::ptr_eq(c, ids));
+            pieces = self.pieces.tidy(bytes_max, |ids| !known(ids));
+            total += pieces;
         }
         self.bytes.store(total + of_overlays, Ordering::Relaxed);
     }

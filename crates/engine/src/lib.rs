@@ -12,6 +12,7 @@ mod execute;
 mod formula;
 mod intern;
 mod overlay;
+mod partial;
 mod plan;
 mod rank;
 mod raw;
@@ -48,7 +49,7 @@ pub fn run(segments: &[Arc<Segment>], plan: &Plan, run: &Run, caches: &Caches) -
 /// Answers a checked question from segments; `datasets` names the dataset of each, or is empty.
 pub fn run_on(segments: &[Arc<Segment>], datasets: &[Arc<str>], plan: &Plan, run: &Run, caches: &Caches) -> Result<Answer, EngineError> {
     let began = (run.clock)();
-    let answer = |plan: &Plan| {
+    let answer = |plan: &Plan, run: &Run| {
         if plan.start_ns >= plan.end_ns {
             return Ok(formula::finish(plan, Answer { start_ns: plan.start_ns, end_ns: plan.end_ns, ..nothing(plan) }));
         }
@@ -57,9 +58,10 @@ pub fn run_on(segments: &[Arc<Segment>], datasets: &[Arc<str>], plan: &Plan, run
         let found = if plan.is_raw() { raw::rows(source, plan, run, caches) } else { execute::table(source, plan, run, caches) };
         found.map(|answer| formula::finish(plan, answer))
     };
-    let mut out = answer(plan)?;
+    let mut out = answer(plan, run)?;
     if let Some(offset) = plan.compare_offset_ns {
-        out.compare = Some(Box::new(answer(&plan.shifted(offset))?));
+        // Progress and partial answers are about the question's own range.
+        out.compare = Some(Box::new(answer(&plan.shifted(offset), &run.quiet(run.threads))?));
     }
     caches.tidy();
     out.meta.engine_ms = (run.clock)().duration_since(began).as_secs_f64() * 1e3;

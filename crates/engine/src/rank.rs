@@ -17,6 +17,9 @@ pub(crate) trait Values {
     }
     /// A breakdown of a group.
     fn breakdown(&self, breakdown: usize, group: u32) -> Cell;
+    /// A number that the group's breakdowns decide, and nothing else: which groups get in when the limit cuts through
+    /// equal ones must not depend on the order in which they were met.
+    fn tie(&self, group: u32) -> u64;
 }
 
 /// A number that sorts as the first order key wants it; what is missing comes last.
@@ -54,6 +57,7 @@ struct Candidate {
     group: u32,
     /// Values of the other keys, once they were needed.
     keys: Option<Vec<Cell>>,
+    tie: u64,
 }
 
 struct Ranking<'a> {
@@ -74,16 +78,18 @@ impl Ranking<'_> {
     fn fill(&self, c: &mut Candidate) {
         if c.keys.is_none() {
             c.keys = Some(self.orders.iter().map(|o| self.value(o, c.group)).collect());
+            c.tie = self.values.tie(c.group);
         }
     }
 
+    fn by_keys(&self, a: &Candidate, b: &Candidate) -> Ordering {
+        let (Some(x), Some(y)) = (&a.keys, &b.keys) else { return Ordering::Equal };
+        let all = self.orders.iter().zip(x.iter().zip(y));
+        all.map(|(o, (x, y))| compare(x, y, o.direction)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+    }
+
     fn compare(&self, a: &Candidate, b: &Candidate) -> Ordering {
-        let by_keys = || {
-            let (Some(x), Some(y)) = (&a.keys, &b.keys) else { return Ordering::Equal };
-            let all = self.orders.iter().zip(x.iter().zip(y));
-            all.map(|(o, (x, y))| compare(x, y, o.direction)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
-        };
-        a.rank.cmp(&b.rank).then_with(by_keys).then_with(|| a.group.cmp(&b.group))
+        a.rank.cmp(&b.rank).then_with(|| self.by_keys(a, b)).then_with(|| a.tie.cmp(&b.tie))
     }
 
     /// Cuts the candidates to the limit; answers the rank beyond which none can get in any more.
@@ -127,13 +133,19 @@ pub(crate) fn select(plan: &Plan, groups: impl Iterator<Item = u32>, values: &dy
         if rank > cutoff {
             continue;
         }
-        candidates.push(Candidate { rank, group, keys: None });
+        candidates.push(Candidate { rank, group, keys: None, tie: 0 });
         if candidates.len() >= room {
             cutoff = ranking.prune(&mut candidates);
         }
     }
     ranking.prune(&mut candidates);
     candidates.iter_mut().for_each(|c| ranking.fill(c));
-    candidates.sort_by(|a, b| ranking.compare(a, b));
+    // Equal groups stand in the order of their breakdowns.
+    let breakdowns = |c: &Candidate| -> Vec<Cell> { (0..plan.breakdowns.len()).map(|b| values.breakdown(b, c.group)).collect() };
+    let by_breakdowns = |a: &Candidate, b: &Candidate| {
+        let (a, b) = (breakdowns(a), breakdowns(b));
+        a.iter().zip(&b).map(|(a, b)| a.compare(b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+    };
+    candidates.sort_by(|a, b| a.rank.cmp(&b.rank).then_with(|| ranking.by_keys(a, b)).then_with(|| by_breakdowns(a, b)));
     candidates.into_iter().map(|c| c.group).collect()
 }

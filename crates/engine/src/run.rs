@@ -43,7 +43,7 @@ pub struct Run {
     pub cancel: Arc<AtomicBool>,
     /// When to stop and answer from what was read so far.
     pub deadline: Option<Instant>,
-    /// Whether results of earlier questions may be used again. (None are kept yet.)
+    /// Whether pieces of earlier answers may be used again, and those of this one kept.
     pub cache: bool,
     /// The highest limit that the question may name.
     pub max_rows: usize,
@@ -82,6 +82,16 @@ impl Run {
             on_partial: None,
             clock: Instant::now,
         }
+    }
+
+    /// The same run on other threads, telling nobody how far it is.
+    pub(crate) fn quiet(&self, threads: usize) -> Run {
+        Run { cancel: Arc::clone(&self.cancel), on_progress: None, on_partial: None, threads, ..*self }
+    }
+
+    /// Whether somebody still waits for the answer.
+    pub(crate) fn go_on(&self) -> Result<(), EngineError> {
+        if self.cancel.load(Ordering::Relaxed) { Err(EngineError::Cancelled) } else { Ok(()) }
     }
 
     /// Whether the run may go on.

@@ -4,8 +4,11 @@
 //! Never does: read blocks, choose passes.
 
 use crate::calc::count::{CellMap, SKIP};
+use crate::calc::heatmap::Heat;
 use crate::calc::quantile::{RELATIVE_ERROR, Solved};
 use crate::calc::{CalcPlan, States, distinct};
+use crate::execute::Fields;
+use crate::intern::mix;
 use crate::plan::Plan;
 use crate::rank::{Values, select};
 use crate::scan::group::Groups;
@@ -14,6 +17,21 @@ use crate::scan::pass::Buckets;
 use crate::{Answer, Approximate, Calc, CalcOp, Cell, HeatmapScale, Meta};
 use model::TimeNs;
 use std::sync::Arc;
+
+/// The value of a calculation as it is kept between questions: in terms of no range of numbers.
+#[derive(Clone, Debug)]
+pub(crate) enum PackedValue {
+    Cell(Cell),
+    /// A percentile before it is kept within the range of all numbers.
+    Quantile(f64),
+    Heat(Box<[(i64, f64)]>),
+}
+
+impl PackedValue {
+    pub(crate) fn bytes(&self) -> usize {
+        size_of::<PackedValue>() + if let PackedValue::Heat(heat) = self { heat.len() * 16 } else { 0 }
+    }
+}
 
 /// States of a pass with all that is computed once over all cells.
 #[derive(Debug)]
@@ -64,6 +82,39 @@ impl View {
         }
     }
 
+    /// The values of a cell as they are kept between questions; none if it has nothing to say.
+    pub(crate) fn pack(&self, plan: &Plan, fields: &Fields, cell: usize) -> Option<Box<[PackedValue]>> {
+        let pack = |calc: &Calc, field: Option<usize>| match (calc.op, field) {
+            (CalcOp::Quantile(share), Some(f)) => {
+                let value = self.solved[f].as_ref().and_then(|s| s.unclamped(cell, share));
+                value.map_or(PackedValue::Cell(Cell::Null), PackedValue::Quantile)
+            }
+            (CalcOp::Heatmap, Some(f)) => {
+                PackedValue::Heat(self.states.fields[f].heat.as_ref().map_or_else(Box::default, |h| h.pack(cell)))
+            }
+            _ => PackedValue::Cell(self.value(calc, field, cell)),
+        };
+        self.occurs(cell).then(|| plan.calculations.iter().zip(&fields.of_calc).map(|(calc, field)| pack(calc, *field)).collect())
+    }
+
+    /// A kept value as one of an answer with this view's ranges.
+    pub(crate) fn unpack(&self, value: &PackedValue, field: Option<usize>) -> Cell {
+        match value {
+            PackedValue::Cell(cell) => cell.clone(),
+            PackedValue::Quantile(v) => {
+                let plan = field.and_then(|f| self.calcs.fields[f].quantiles.as_ref());
+                Cell::number(plan.map_or(*v, |plan| plan.clamp(*v)))
+            }
+            PackedValue::Heat(packed) => {
+                let Some((f, plan)) = field.and_then(|f| Some((f, self.calcs.fields[f].heat?))) else { return Cell::Null };
+                let mut heat = Heat::new(plan);
+                heat.resize(1);
+                heat.absorb(0, packed);
+                heat.value(0, self.unused[f])
+            }
+        }
+    }
+
     /// Whether a cell has anything to say.
     fn occurs(&self, cell: usize) -> bool {
         if self.states.count.get(cell) > 0.0 {
@@ -88,7 +139,16 @@ impl View {
         }
     }
 
-    pub(crate) fn scale(&self, op: CalcOp, field: Option<usize>) -> Option<HeatmapScale> {
+    /// Says which values the buckets of heatmaps hold.
+    pub(crate) fn add_scales(&self, plan: &Plan, fields: &Fields, meta: &mut Meta) {
+        for (calc, field) in plan.calculations.iter().zip(&fields.of_calc) {
+            if let Some(scale) = self.scale(calc.op, *field) {
+                meta.heatmaps.push((Arc::clone(&calc.key), scale));
+            }
+        }
+    }
+
+    fn scale(&self, op: CalcOp, field: Option<usize>) -> Option<HeatmapScale> {
         let field = field.filter(|_| op == CalcOp::Heatmap)?;
         Some(self.states.fields[field].heat.as_ref()?.scale(self.unused[field]))
     }
@@ -154,6 +214,11 @@ impl Values for GroupValues<'_> {
     fn breakdown(&self, breakdown: usize, group: u32) -> Cell {
         let ids = self.table.groups.ids(group as usize, self.table.keys.len());
         self.table.keys[breakdown].value(ids[breakdown])
+    }
+
+    fn tie(&self, group: u32) -> u64 {
+        let ids = self.table.groups.ids(group as usize, self.table.keys.len());
+        self.table.keys.iter().zip(ids).fold(0, |tie, (key, id)| mix(tie ^ key.hash(id)))
     }
 }
 

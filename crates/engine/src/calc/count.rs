@@ -2,6 +2,7 @@
 //!
 //! Owns: COUNT, and how states of one run are carried over to other cells. Never does: read blocks.
 
+use super::total::Total;
 use crate::Cell;
 
 /// Where the cells of one state go in another.
@@ -93,48 +94,31 @@ impl<'a> Cells<'a> {
         }
     }
 
-    /// Adds up a number per row for each cell.
-    fn sum(&self, numbers: &[f64], mut add: impl FnMut(usize, f64)) {
-        let mut lanes = [[0f64; LOCAL]; LANES];
-        let (fours, rest) = self.list.as_chunks::<LANES>();
-        let (number_fours, number_rest) = numbers.as_chunks::<LANES>();
-        for (four, numbers) in fours.iter().zip(number_fours) {
-            for ((lane, c), v) in lanes.iter_mut().zip(four).zip(numbers) {
-                lane[(c - self.low) as usize % LOCAL] += v;
-            }
-        }
-        for (c, v) in rest.iter().zip(number_rest) {
-            lanes[0][(c - self.low) as usize % LOCAL] += v;
-        }
-        for i in 0..self.width {
-            add(self.low as usize + i, lanes.iter().map(|l| l[i]).sum());
-        }
-    }
-
     /// Adds a number per row to the sum of its cell.
-    pub(crate) fn add_floats(&self, numbers: &[f64], sums: &mut [f64]) {
+    pub(crate) fn add_floats(&self, numbers: &[f64], sums: &mut [Total]) {
         if let Some(cell) = self.only() {
-            sums[cell] += sum(numbers);
+            sums[cell].add_all(numbers);
         } else if self.is_dense() {
-            self.sum(numbers, |cell, v| sums[cell] += v);
+            let mut lanes = [[Total::ZERO; LOCAL]; LANES];
+            let (fours, rest) = self.list.as_chunks::<LANES>();
+            let (number_fours, number_rest) = numbers.as_chunks::<LANES>();
+            for (four, numbers) in fours.iter().zip(number_fours) {
+                for ((lane, c), v) in lanes.iter_mut().zip(four).zip(numbers) {
+                    lane[(c - self.low) as usize % LOCAL].add(*v);
+                }
+            }
+            for (c, v) in rest.iter().zip(number_rest) {
+                lanes[0][(c - self.low) as usize % LOCAL].add(*v);
+            }
+            for i in 0..self.width {
+                lanes.iter().for_each(|l| sums[self.low as usize + i].merge(l[i]));
+            }
         } else {
             for (c, v) in self.list.iter().zip(numbers) {
-                sums[*c as usize] += v;
+                sums[*c as usize].add(*v);
             }
         }
     }
-}
-
-/// The sum of many numbers, several at a time.
-fn sum(numbers: &[f64]) -> f64 {
-    let (chunks, rest) = numbers.as_chunks::<16>();
-    let mut lanes = [0.0; 16];
-    for chunk in chunks {
-        for (lane, v) in lanes.iter_mut().zip(chunk) {
-            *lane += v;
-        }
-    }
-    lanes.iter().sum::<f64>() + rest.iter().sum::<f64>()
 }
 
 /// Events per cell, or their weight.
@@ -143,7 +127,7 @@ pub(crate) enum Counts {
     /// Every event weighs 1, and there are less than 2^32.
     Whole(Vec<u32>),
     /// By sample rate.
-    Weighted(Vec<f64>),
+    Weighted(Vec<Total>),
 }
 
 impl Counts {
@@ -169,10 +153,10 @@ impl Counts {
                 }
             }
             (Counts::Weighted(sums), Some(weights), _) => cells.add_floats(weights, sums),
-            (Counts::Weighted(sums), None, Some(cell)) => sums[cell] += n as f64,
+            (Counts::Weighted(sums), None, Some(cell)) => sums[cell].add(n as f64),
             (Counts::Weighted(sums), None, None) => {
                 for c in cells.list {
-                    sums[*c as usize] += 1.0;
+                    sums[*c as usize].add(1.0);
                 }
             }
         }
@@ -181,8 +165,8 @@ impl Counts {
     pub(crate) fn merge(&mut self, other: &Counts, map: CellMap<'_>) {
         match (self, other) {
             (Counts::Whole(a), Counts::Whole(b)) => map.each(b.len(), |from, to| a[to] += b[from]),
-            (Counts::Weighted(a), Counts::Weighted(b)) => map.each(b.len(), |from, to| a[to] += b[from]),
-            (Counts::Weighted(a), Counts::Whole(b)) => map.each(b.len(), |from, to| a[to] += f64::from(b[from])),
+            (Counts::Weighted(a), Counts::Weighted(b)) => map.each(b.len(), |from, to| a[to].merge(b[from])),
+            (Counts::Weighted(a), Counts::Whole(b)) => map.each(b.len(), |from, to| a[to].add(f64::from(b[from]))),
             (Counts::Whole(_), Counts::Weighted(_)) => debug_assert!(false, "runs of one question weigh alike"),
         }
     }
@@ -190,7 +174,7 @@ impl Counts {
     pub(crate) fn get(&self, cell: usize) -> f64 {
         match self {
             Counts::Whole(c) => c.get(cell).map_or(0.0, |n| f64::from(*n)),
-            Counts::Weighted(c) => c.get(cell).copied().unwrap_or(0.0),
+            Counts::Weighted(c) => c.get(cell).map_or(0.0, Total::value),
         }
     }
 
@@ -198,10 +182,26 @@ impl Counts {
         Cell::number(self.get(cell))
     }
 
+    /// The events of a cell, to be kept between questions.
+    pub(crate) fn pack(&self, cell: usize) -> Total {
+        match self {
+            Counts::Whole(c) => c.get(cell).map_or(Total::ZERO, |n| Total::from(f64::from(*n))),
+            Counts::Weighted(c) => c.get(cell).copied().unwrap_or(Total::ZERO),
+        }
+    }
+
+    /// Adds what was kept.
+    pub(crate) fn absorb(&mut self, cell: usize, packed: Total) {
+        match self {
+            Counts::Whole(c) => c[cell] += packed.value() as u32,
+            Counts::Weighted(c) => c[cell].merge(packed),
+        }
+    }
+
     pub(crate) fn memory(&self) -> usize {
         match self {
             Counts::Whole(c) => c.capacity() * 4,
-            Counts::Weighted(c) => c.capacity() * 8,
+            Counts::Weighted(c) => c.capacity() * 16,
         }
     }
 }

@@ -19,6 +19,49 @@ pub(crate) enum DistinctPlan {
     Set,
 }
 
+/// The values of one cell, by their numbers, as they are kept between questions.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum PackedDistinct {
+    /// One after the other.
+    List(Vec<u32>),
+    /// One bit each.
+    Bits(Vec<u64>),
+}
+
+impl PackedDistinct {
+    /// Whichever form is smaller.
+    fn new(mut ids: Vec<u32>) -> PackedDistinct {
+        ids.sort_unstable();
+        ids.dedup();
+        ids.shrink_to_fit();
+        let words = ids.last().map_or(0, |id| *id as usize / 64 + 1);
+        if ids.len() < words * 2 {
+            return PackedDistinct::List(ids);
+        }
+        let mut bits = vec![0; words];
+        ids.iter().for_each(|id| bits[*id as usize / 64] |= 1 << (id % 64));
+        PackedDistinct::Bits(bits)
+    }
+
+    fn each(&self, mut f: impl FnMut(u32)) {
+        match self {
+            PackedDistinct::List(ids) => ids.iter().for_each(|id| f(*id)),
+            PackedDistinct::Bits(words) => {
+                for (i, word) in words.iter().enumerate() {
+                    (0..64).filter(|bit| word >> bit & 1 == 1).for_each(|bit| f(i as u32 * 64 + bit));
+                }
+            }
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            PackedDistinct::List(ids) => ids.len() * 4,
+            PackedDistinct::Bits(words) => words.len() * 8,
+        }
+    }
+}
+
 /// The distinct values of each cell.
 #[derive(Clone, Debug)]
 pub(crate) enum Distinct {
@@ -74,7 +117,55 @@ impl Distinct {
     /// Adds a value by its identity.
     pub(crate) fn add_key(&mut self, cell: u32, key: u128) {
         if let Distinct::Set(set) = self {
+            set.numbered = false;
             set.insert(cell, key);
+        }
+    }
+
+    /// The numbers of the values of some cells, ascending, `number` telling what each is called between questions; none if values are known
+    /// by identity only, or no longer all known.
+    pub(crate) fn pack(&self, cells: &[u32], number: impl Fn(u64) -> u32) -> Option<Vec<PackedDistinct>> {
+        match self {
+            Distinct::Bits { bits, .. } => {
+                let of_cell = |bits: &Vec<u64>| {
+                    let each = bits.iter().enumerate().flat_map(|(word, w)| {
+                        let mut rest = if word == 0 { w & !1 } else { *w };
+                        std::iter::from_fn(move || {
+                            let bit = rest.trailing_zeros();
+                            rest &= rest.wrapping_sub(1);
+                            (bit < 64).then_some(word as u64 * 64 + u64::from(bit))
+                        })
+                    });
+                    PackedDistinct::new(each.map(&number).collect())
+                };
+                Some(cells.iter().map(|c| of_cell(&bits[*c as usize])).collect())
+            }
+            Distinct::Set(set) if set.sampled || !set.numbered => None,
+            Distinct::Set(set) => {
+                let mut out = vec![Vec::new(); cells.len()];
+                for list in &set.lists {
+                    for (cell, key) in list.cells.iter().zip(&list.keys) {
+                        if let Ok(i) = cells.binary_search(cell) {
+                            out[i].push(number(*key as u64));
+                        }
+                    }
+                }
+                Some(out.into_iter().map(PackedDistinct::new).collect())
+            }
+        }
+    }
+
+    /// Adds what was kept.
+    pub(crate) fn absorb(&mut self, cell: usize, packed: &PackedDistinct) {
+        match (self, packed) {
+            (Distinct::Bits { width, bits }, PackedDistinct::Bits(words)) => {
+                let bits = &mut bits[cell];
+                if bits.len() < words.len() {
+                    bits.resize((*width / 64 + 1).max(words.len()), 0);
+                }
+                bits.iter_mut().zip(words).for_each(|(a, b)| *a |= b);
+            }
+            (own, packed) => packed.each(|id| own.add_ids(&[cell as u32], &[id])),
         }
     }
 
@@ -165,11 +256,20 @@ pub(crate) struct CellSet {
     counts: Vec<u32>,
     levels: Vec<u8>,
     sampled: bool,
+    /// Every entry is the number of a value, none an identity.
+    numbered: bool,
 }
 
 impl Default for CellSet {
     fn default() -> CellSet {
-        CellSet { lists: vec![List::default(); LISTS], table: Vec::new(), counts: Vec::new(), levels: Vec::new(), sampled: false }
+        CellSet {
+            lists: vec![List::default(); LISTS],
+            table: Vec::new(),
+            counts: Vec::new(),
+            levels: Vec::new(),
+            sampled: false,
+            numbered: true,
+        }
     }
 }
 
@@ -243,6 +343,7 @@ impl CellSet {
 
     fn merge(&mut self, other: &CellSet, map: CellMap<'_>) {
         self.sampled |= other.sampled;
+        self.numbered &= other.numbered;
         if other.sampled {
             map.each(other.levels.len(), |from, to| self.levels[to] = self.levels[to].max(other.levels[from]));
             self.thin();
@@ -330,6 +431,15 @@ mod tests {
             let other = parts.pop().unwrap();
             let mut a = parts.pop().unwrap();
             a.merge(other, CellMap::Same);
+            for plan in [DistinctPlan::Bits(10), DistinctPlan::Set] {
+                let mut again = Distinct::new(plan);
+                again.resize(1);
+                for packed in a.pack(&[0, 1, 2, 3], |id| id as u32).unwrap() {
+                    again.absorb(0, &packed);
+                }
+                again.settle();
+                assert_eq!(again.count(0), 1000);
+            }
             let mut rolled = Distinct::new(plan);
             rolled.resize(1);
             a.settle();
@@ -354,6 +464,7 @@ mod tests {
         };
         let mut a = make(0, 400_000);
         let before = a.memory();
+        assert!(a.pack(&[0], |_| 0).is_none());
         assert!(a.sample() && a.is_sampled() && a.memory() < before / 3);
         a.merge(make(300_000, 900_000), CellMap::Same);
         assert!(a.sample());

@@ -4,6 +4,7 @@
 
 use super::count::{CellMap, grow};
 use crate::{Cell, Heatmap, HeatmapScale};
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 /// Buckets between a power of two and the next.
@@ -29,9 +30,18 @@ fn magnitude(v: f64) -> i64 {
 }
 
 impl HeatPlan {
-    pub(crate) fn new((min, max): (f64, f64), weighted: bool) -> HeatPlan {
+    pub(crate) fn new(range: (f64, f64), weighted: bool) -> HeatPlan {
+        HeatPlan::with_octaves(range, weighted, OCTAVES)
+    }
+
+    /// Tells smaller numbers from zero, for when the largest number will be a smaller one.
+    pub(crate) fn deep(range: (f64, f64), weighted: bool) -> HeatPlan {
+        HeatPlan::with_octaves(range, weighted, 2 * OCTAVES)
+    }
+
+    fn with_octaves((min, max): (f64, f64), weighted: bool, octaves: i64) -> HeatPlan {
         let top = magnitude(min).max(magnitude(max));
-        let mut bottom = (top - OCTAVES * PER_OCTAVE).max(PER_OCTAVE);
+        let mut bottom = (top - octaves * PER_OCTAVE).max(PER_OCTAVE);
         if min > 0.0 {
             bottom = bottom.max(magnitude(min));
         } else if max < 0.0 {
@@ -103,6 +113,34 @@ impl Heat {
                 self.whole[a..a + width].iter_mut().zip(&other.whole[b..b + width]).for_each(|(a, b)| *a += b);
             }
         });
+    }
+
+    /// The counters of a cell that hold something: their place by magnitude and sign, in terms of no range.
+    pub(crate) fn pack(&self, cell: usize) -> Box<[(i64, f64)]> {
+        let (width, zero) = (self.plan.width(), self.plan.n_negative);
+        let filled = (0..width).filter_map(|at| {
+            let weight = self.get(cell * width + at);
+            let place = match at.cmp(&zero) {
+                Ordering::Equal => 0,
+                Ordering::Greater => self.plan.bottom + (at - zero) as i64,
+                Ordering::Less => -(self.plan.bottom + (zero - at) as i64),
+            };
+            (weight != 0.0).then_some((place, weight))
+        });
+        filled.collect()
+    }
+
+    /// Adds what was kept.
+    pub(crate) fn absorb(&mut self, cell: usize, packed: &[(i64, f64)]) {
+        let (width, zero) = (self.plan.width(), self.plan.n_negative);
+        for (place, weight) in packed {
+            let size = (place.abs() - self.plan.bottom).max(0) as usize;
+            let at = if *place >= 0 { zero + size.min(self.plan.n_positive) } else { zero - size.min(zero) };
+            match self.plan.weighted {
+                true => self.weighted[cell * width + at] += weight,
+                false => self.whole[cell * width + at] += *weight as u32,
+            }
+        }
     }
 
     fn len(&self) -> usize {
@@ -206,6 +244,13 @@ mod tests {
                     });
                     assert!(held || v.abs() < 1e-200, "{v} of {values:?}: {h:?} {scale:?}");
                 }
+                let mut wider = Heat::new(HeatPlan::new((range.0 - 1.0, range.1 * 2.0 + 1.0), weighted));
+                wider.resize(1);
+                wider.absorb(0, &heat.pack(1));
+                let mut direct = Heat::new(HeatPlan::new((range.0 - 1.0, range.1 * 2.0 + 1.0), weighted));
+                direct.resize(1);
+                values.iter().for_each(|v| direct.add(&[0], &[*v], Some(&[1.0])));
+                assert_eq!(wider.value(0, 0), direct.value(0, 0), "{values:?}");
                 assert_eq!(heat.value(0, unused), Cell::Heatmap(Arc::new(Heatmap { from: 0, counts: Vec::new() })));
             }
         }

@@ -7,7 +7,9 @@ pub(crate) mod count;
 pub(crate) mod distinct;
 pub(crate) mod heatmap;
 pub(crate) mod number;
+pub(crate) mod pack;
 pub(crate) mod quantile;
+pub(crate) mod total;
 
 use crate::{CalcOp, Cell, Field};
 use concurrency::{Concurrency, ConcurrencyPlan};
@@ -55,10 +57,10 @@ pub(crate) struct CalcPlan {
 impl CalcPlan {
     /// Bytes that states take for one cell.
     pub(crate) fn cell_bytes(&self) -> usize {
-        let counts = if self.weighted { 8 } else { 4 };
+        let counts = if self.weighted { 16 } else { 4 };
         let field = |f: &FieldPlan| {
             let numbers = if f.numbers.wanted() {
-                counts + 8 * usize::from(f.numbers.sum) + 8 * usize::from(f.numbers.min) + 8 * usize::from(f.numbers.max)
+                counts + 16 * usize::from(f.numbers.sum) + 8 * usize::from(f.numbers.min) + 8 * usize::from(f.numbers.max)
             } else {
                 0
             };

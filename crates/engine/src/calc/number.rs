@@ -3,6 +3,7 @@
 //! Owns: exact sums of integers, extremes across kinds of numbers. Never does: read blocks.
 
 use super::count::{CellMap, Cells, Counts, grow};
+use super::total::Total;
 use crate::Cell;
 use std::cmp::Ordering;
 
@@ -28,7 +29,7 @@ impl NumberPlan {
 enum Sums {
     Int(Vec<i64>),
     Wide(Vec<i128>),
-    Float(Vec<f64>),
+    Float(Vec<Total>),
 }
 
 /// An extreme per cell. Comparing the transformed values finds minimum and maximum alike: larger is better.
@@ -49,6 +50,21 @@ pub(crate) struct Numbers {
     min: Extreme,
     max: Extreme,
     cells: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum PackedSum {
+    Whole(i128),
+    Float(Total),
+}
+
+/// The numbers of one cell, kept between questions.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PackedNumbers {
+    n: Total,
+    sum: PackedSum,
+    min: (Option<i64>, u64),
+    max: (Option<i64>, u64),
 }
 
 /// Bits that order like the floats they come from.
@@ -107,6 +123,12 @@ impl Extreme {
             (None, Some(f)) => Cell::number(f),
             (None, None) => Cell::Null,
         }
+    }
+
+    /// Transformed, as they are here.
+    fn pack(&self, cell: usize) -> (Option<i64>, u64) {
+        let int = (self.seen.get(cell) == Some(&1)).then(|| self.ints[cell]);
+        (int, self.floats.get(cell).copied().unwrap_or(0))
     }
 
     fn memory(&self) -> usize {
@@ -174,12 +196,12 @@ impl Numbers {
                 }
                 (Sums::Float(sums), None) => {
                     for (c, v) in cells.list.iter().zip(values) {
-                        sums[*c as usize] += *v as f64;
+                        sums[*c as usize].add(*v as f64);
                     }
                 }
                 (Sums::Float(sums), Some(weights)) => {
                     for ((c, v), w) in cells.list.iter().zip(values).zip(weights) {
-                        sums[*c as usize] += *v as f64 * w;
+                        sums[*c as usize].add(*v as f64 * w);
                     }
                 }
             }
@@ -205,7 +227,7 @@ impl Numbers {
                 (Sums::Float(sums), None) => cells.add_floats(values, sums),
                 (Sums::Float(sums), Some(weights)) => {
                     for ((c, v), w) in cells.list.iter().zip(values).zip(weights) {
-                        sums[*c as usize] += v * w;
+                        sums[*c as usize].add(v * w);
                     }
                 }
                 _ => debug_assert!(false, "floats in a column that was planned without"),
@@ -246,7 +268,7 @@ impl Numbers {
         match (&mut self.sum, &other.sum) {
             (Sums::Int(a), Sums::Int(b)) => map.each(b.len(), |from, to| a[to] += b[from]),
             (Sums::Wide(a), Sums::Wide(b)) => map.each(b.len(), |from, to| a[to] += b[from]),
-            (Sums::Float(a), Sums::Float(b)) => map.each(b.len(), |from, to| a[to] += b[from]),
+            (Sums::Float(a), Sums::Float(b)) => map.each(b.len(), |from, to| a[to].merge(b[from])),
             _ => debug_assert!(false, "runs of one question sum alike"),
         }
         for (a, b) in [(&mut self.min, &other.min), (&mut self.max, &other.max)] {
@@ -267,7 +289,7 @@ impl Numbers {
         match &self.sum {
             Sums::Int(s) => Cell::Int(s[cell]),
             Sums::Wide(s) => i64::try_from(s[cell]).map_or(Cell::Float(s[cell] as f64), Cell::Int),
-            Sums::Float(s) => float(s[cell]),
+            Sums::Float(s) => float(s[cell].value()),
         }
     }
 
@@ -279,7 +301,7 @@ impl Numbers {
         match &self.sum {
             Sums::Int(s) => float(s[cell] as f64 / n),
             Sums::Wide(s) => float(s[cell] as f64 / n),
-            Sums::Float(s) => float(s[cell] / n),
+            Sums::Float(s) => float(s[cell].value() / n),
         }
     }
 
@@ -291,11 +313,46 @@ impl Numbers {
         self.max.value(cell, false)
     }
 
+    /// The numbers of a cell, to be kept between questions.
+    pub(crate) fn pack(&self, cell: usize) -> PackedNumbers {
+        let sum = match (&self.sum, self.plan.sum) {
+            (_, false) => PackedSum::Whole(0),
+            (Sums::Int(s), true) => PackedSum::Whole(i128::from(s[cell])),
+            (Sums::Wide(s), true) => PackedSum::Whole(s[cell]),
+            (Sums::Float(s), true) => PackedSum::Float(s[cell]),
+        };
+        PackedNumbers { n: self.n.pack(cell), sum, min: self.min.pack(cell), max: self.max.pack(cell) }
+    }
+
+    /// Adds what was kept.
+    pub(crate) fn absorb(&mut self, cell: usize, packed: &PackedNumbers) {
+        self.n.absorb(cell, packed.n);
+        if self.plan.sum {
+            match (&mut self.sum, packed.sum) {
+                (Sums::Int(s), PackedSum::Whole(v)) => s[cell] += v as i64,
+                (Sums::Wide(s), PackedSum::Whole(v)) => s[cell] += v,
+                (Sums::Float(s), PackedSum::Float(v)) => s[cell].merge(v),
+                (Sums::Float(s), PackedSum::Whole(v)) => s[cell].merge(Total::from(v)),
+                _ => debug_assert!(false, "floats in a column that was planned without"),
+            }
+        }
+        for (extreme, (int, float)) in [(&mut self.min, packed.min), (&mut self.max, packed.max)] {
+            if let Some(v) = int {
+                extreme.resize(self.cells, true);
+                extreme.int(cell, v);
+            }
+            if float != 0 {
+                extreme.resize(self.cells, false);
+                extreme.floats[cell] = extreme.floats[cell].max(float);
+            }
+        }
+    }
+
     pub(crate) fn memory(&self) -> usize {
         let sums = match &self.sum {
             Sums::Int(s) => s.capacity() * 8,
             Sums::Wide(s) => s.capacity() * 16,
-            Sums::Float(s) => s.capacity() * 8,
+            Sums::Float(s) => s.capacity() * 16,
         };
         self.n.memory() + sums + self.min.memory() + self.max.memory()
     }

@@ -6,11 +6,13 @@
 //! Owns: the state and its accuracy. Never does: read blocks.
 
 mod kept;
+mod packed;
 
 use super::count::{CellMap, grow};
 use super::number::{ordered, unordered};
 use crate::run::parallel;
 use kept::{Kept, LISTS, List, Plain, Weighted};
+pub(crate) use packed::PackedQuantiles;
 use std::sync::Arc;
 
 /// A cell with fewer numbers than this answers exactly.
@@ -92,17 +94,23 @@ impl QuantilePlan {
     fn middle(&self, key: u32) -> f64 {
         match self.linear {
             Some(min) => (min + i64::from(key)) as f64,
-            None => self.clamp(middle_of(u64::from(key + self.low), self.whole)),
+            None => middle_of(u64::from(key + self.low), self.whole),
         }
     }
 
-    fn clamp(&self, v: f64) -> f64 {
+    /// The middle of a bucket may lie beyond the smallest or the largest number that there is.
+    pub(crate) fn clamp(&self, v: f64) -> f64 {
         v.max(self.range.0).min(self.range.1)
     }
 
     /// The number that stands for all in the same bucket.
     fn blur(&self, v: f64) -> f64 {
-        if self.linear.is_some() || v.abs() < f64::MIN_POSITIVE { v } else { self.clamp(middle_of(ordered(v) >> SHIFT, self.whole)) }
+        if self.linear.is_some() || v.abs() < f64::MIN_POSITIVE { v } else { middle_of(ordered(v) >> SHIFT, self.whole) }
+    }
+
+    /// Whether numbers are told apart exactly even where there are many.
+    pub(crate) fn is_linear(&self) -> bool {
+        self.linear.is_some()
     }
 }
 
@@ -130,19 +138,22 @@ pub(crate) struct Quantiles {
     whole: Vec<u32>,
     weighted: Vec<f64>,
     kept: Kept,
-    /// Some kept numbers stand for their bucket.
-    blurred: bool,
+    /// Without buckets: cells of which some kept numbers stand for many. Empty if there are none.
+    crowded: Vec<bool>,
     cells: usize,
 }
 
 impl Quantiles {
     pub(crate) fn new(plan: Arc<QuantilePlan>) -> Quantiles {
         let kept = Kept::new(plan.weighted);
-        Quantiles { plan, seen: Vec::new(), whole: Vec::new(), weighted: Vec::new(), kept, blurred: false, cells: 0 }
+        Quantiles { plan, seen: Vec::new(), whole: Vec::new(), weighted: Vec::new(), kept, crowded: Vec::new(), cells: 0 }
     }
 
     pub(crate) fn resize(&mut self, n: usize) {
         self.cells = n;
+        if !self.crowded.is_empty() {
+            grow(&mut self.crowded, n);
+        }
         if self.plan.has_buckets() {
             grow(&mut self.seen, n);
             match self.plan.weighted {
@@ -246,7 +257,11 @@ impl Quantiles {
 
     /// Like [`Self::merge`], leaving the other as it is.
     pub(crate) fn merge_from(&mut self, other: &Quantiles, map: CellMap<'_>) {
-        self.blurred |= other.blurred;
+        map.each(other.crowded.len(), |from, to| {
+            if other.crowded[from] {
+                self.crowd(to);
+            }
+        });
         let width = self.plan.width();
         if width > 0 {
             map.each(other.seen.len(), |from, to| {
@@ -273,6 +288,12 @@ impl Quantiles {
         }
     }
 
+    /// Says that kept numbers of a cell stand for many.
+    fn crowd(&mut self, cell: usize) {
+        grow(&mut self.crowded, self.cells.max(cell + 1));
+        self.crowded[cell] = true;
+    }
+
     /// Gives the kept numbers weights.
     fn weigh(&mut self) {
         if matches!(self.kept, Kept::Plain(_)) {
@@ -286,8 +307,9 @@ impl Quantiles {
     /// Lets kept numbers of cells that have many stand for their bucket, to save memory.
     pub(crate) fn compact(&mut self) {
         self.weigh();
-        self.blurred = true;
-        let plan = &self.plan;
+        let plan = Arc::clone(&self.plan);
+        let mut crowded = std::mem::take(&mut self.crowded);
+        grow(&mut crowded, self.cells);
         let Kept::Weighted(lists) = &mut self.kept else { return };
         for list in lists {
             let mut all: Vec<Weighted> = list.iter().copied().collect();
@@ -295,10 +317,12 @@ impl Quantiles {
             all.sort_unstable_by_key(|w| (w.cell, ordered(w.value)));
             let mut out: Vec<Weighted> = Vec::new();
             for group in all.chunk_by(|a, b| a.cell == b.cell) {
-                if group.len() < usize::from(EXACT) {
+                let cell = group[0].cell as usize;
+                if group.len() < usize::from(EXACT) && !crowded[cell] {
                     out.extend_from_slice(group);
                     continue;
                 }
+                crowded[cell] = true;
                 for w in group {
                     let value = plan.blur(w.value);
                     match out.last_mut() {
@@ -310,6 +334,7 @@ impl Quantiles {
             out.shrink_to_fit();
             list.full.push(out);
         }
+        self.crowded = crowded;
     }
 
     pub(crate) fn memory(&self) -> usize {
@@ -321,18 +346,21 @@ impl Quantiles {
         let n_shares = self.plan.shares.len();
         let work: usize = self.cells * self.plan.width() / 64 + (0..LISTS).map(|i| self.kept.len(i)).sum::<usize>();
         let mut values = vec![f64::NAN; self.cells * n_shares];
-        for (list, of_list) in parallel(if work < 20_000 { 1 } else { threads }, LISTS, |list| self.solve_list(list)).iter().enumerate() {
+        let mut approximate = self.seen.contains(&EXACT);
+        for (list, (of_list, crowded)) in
+            parallel(if work < 20_000 { 1 } else { threads }, LISTS, |list| self.solve_list(list)).iter().enumerate()
+        {
+            approximate |= *crowded;
             for (i, of_cell) in of_list.chunks_exact(n_shares).enumerate() {
                 let cell = i * LISTS + list;
                 values[cell * n_shares..(cell + 1) * n_shares].copy_from_slice(of_cell);
             }
         }
-        let approximate = self.plan.linear.is_none() && (self.blurred || self.seen.contains(&EXACT));
-        Solved { shares: self.plan.shares.clone(), values, approximate }
+        Solved { plan: Arc::clone(&self.plan), values, approximate: approximate && !self.plan.is_linear() }
     }
 
-    /// The percentiles of the cells of one list, one after the other.
-    fn solve_list(&self, list: usize) -> Vec<f64> {
+    /// The percentiles of the cells of one list, one after the other, and whether any comes from a bucket.
+    fn solve_list(&self, list: usize) -> (Vec<f64>, bool) {
         let n_cells = self.cells.saturating_sub(list).div_ceil(LISTS);
         let n_shares = self.plan.shares.len();
         let mut out = vec![f64::NAN; n_cells * n_shares];
@@ -355,16 +383,23 @@ impl Quantiles {
             *at += 1;
         });
         let (mut points, mut counters) = (Vec::new(), Counters::default());
+        let mut approximate = false;
         for i in 0..n_cells {
             let span = ends[i] as usize..ends[i + 1] as usize;
             let cell = i * LISTS + list;
             let many = self.seen.get(cell) == Some(&EXACT);
+            let blur = many || span.len() >= usize::from(EXACT) || self.crowded.get(cell) == Some(&true);
+            approximate |= blur;
             if span.is_empty() && !many {
                 continue;
             }
             let out = &mut out[i * n_shares..(i + 1) * n_shares];
             if !many && !weighted {
                 select(&mut values[span], &self.plan.shares, out);
+                // Buckets keep the order of numbers: those of the chosen are the chosen of all.
+                if blur {
+                    out.iter_mut().for_each(|v| *v = self.plan.blur(*v));
+                }
                 continue;
             }
             points.clear();
@@ -373,14 +408,13 @@ impl Quantiles {
             if many {
                 self.counters(cell, kept, &mut counters, &mut points);
             } else {
-                let blur = self.blurred && span.len() >= usize::from(EXACT);
                 points.extend(kept.map(|(v, w)| (if blur { self.plan.blur(v) } else { v }, w)));
                 counters.weights.clear();
             }
             points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
             self.walk(&points, &counters, out);
         }
-        out
+        (out, approximate)
     }
 
     /// All numbers of a cell: those in buckets as counters, the others as points.
@@ -415,7 +449,7 @@ impl Quantiles {
         for (value, weight) in kept {
             match counters.weights.get_mut((key(value) as usize).wrapping_sub(first)) {
                 Some(counter) => *counter += weight,
-                None => points.push((value, weight)),
+                None => points.push((plan.blur(value), weight)),
             }
         }
     }
@@ -522,7 +556,7 @@ fn select(values: &mut [u64], shares: &[f64], out: &mut [f64]) {
 /// Percentiles of all cells.
 #[derive(Debug)]
 pub(crate) struct Solved {
-    shares: Vec<f64>,
+    plan: Arc<QuantilePlan>,
     values: Vec<f64>,
     /// Some come from buckets.
     pub(crate) approximate: bool,
@@ -531,8 +565,14 @@ pub(crate) struct Solved {
 impl Solved {
     /// A percentile of a cell; none if it has no numbers.
     pub(crate) fn get(&self, cell: usize, share: f64) -> Option<f64> {
-        let i = self.shares.iter().position(|s| *s == share)?;
-        self.values.get(cell * self.shares.len() + i).copied().filter(|v| !v.is_nan())
+        self.unclamped(cell, share).map(|v| self.plan.clamp(v))
+    }
+
+    /// The same before it is kept within the range of all numbers, which may be another tomorrow.
+    pub(crate) fn unclamped(&self, cell: usize, share: f64) -> Option<f64> {
+        let shares = &self.plan.shares;
+        let i = shares.iter().position(|s| *s == share)?;
+        self.values.get(cell * shares.len() + i).copied().filter(|v| !v.is_nan())
     }
 }
 

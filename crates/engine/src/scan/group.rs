@@ -64,6 +64,11 @@ impl GroupPlan {
             order.reverse();
             return GroupPlan::Slots { strides, order, n: n as usize, open: n_open == 1 };
         }
+        GroupPlan::tables(keys)
+    }
+
+    /// Tables, however few combinations there may be.
+    pub(crate) fn tables(keys: &[KeyColumn]) -> GroupPlan {
         let (mut tables, mut used) = (vec![Vec::new()], 0);
         let bits = |k: &KeyColumn| if k.is_open() { 32 } else { u64::BITS - k.bound.leading_zeros() };
         // Only the first table has room for a column of more than 32 bits; there is at most one.
@@ -192,6 +197,17 @@ impl Groups {
             Index::Slots(n) => *n,
             Index::Tables(tables) => tables.last().map_or(0, |t| t.keys.len()),
         }
+    }
+
+    /// The position of the group with these numbers, new or known. For groups with tables only.
+    pub(crate) fn insert(&mut self, ids: &[u32]) -> u32 {
+        let (GroupPlan::Tables(plans), Index::Tables(tables)) = (&*self.plan, &mut self.index) else { return 0 };
+        let mut at = 0;
+        for (level, (plan, table)) in plans.iter().zip(tables).enumerate() {
+            let base = if level == 0 { 0 } else { u64::from(at) };
+            at = table.insert(plan.iter().fold(base, |key, p| key | u64::from(ids[p.column]) << p.shift));
+        }
+        at
     }
 
     /// The tables by which rows are to be numbered; none if by arithmetic.

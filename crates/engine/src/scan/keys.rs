@@ -50,6 +50,18 @@ impl KeyColumn {
     }
 }
 
+impl KeyColumn {
+    /// A hash that depends on nothing but the value.
+    pub(crate) fn hash(&self, id: u64) -> u64 {
+        let Some(id) = id.checked_sub(1) else { return 0 };
+        match &self.numbering {
+            Numbering::Interned => self.ids.interner.hash(id as u32),
+            Numbering::Local(locals) => locals.get(id as usize).map_or(0, |id| self.ids.interner.hash(*id)),
+            Numbering::Integers(first) => Key::int(first.wrapping_add(id as i64)).hash(),
+        }
+    }
+}
+
 /// One physical column to group by, in one segment.
 #[derive(Debug)]
 pub(crate) enum KeyPart<'s> {

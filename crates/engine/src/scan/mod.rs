@@ -206,7 +206,8 @@ fn time_rows(
         return Ok(((0, n), 0));
     }
     let times = segment.read_times(block, scratch)?;
-    let lead = times.partition_point(|t| *t < ready.lead_ns);
+    let lead_ns = if pass.calcs.concurrency.is_some() { ready.lead_ns } else { start };
+    let lead = times.partition_point(|t| *t < lead_ns);
     let low = times.partition_point(|t| *t < start).max(lead);
     let high = times.partition_point(|t| *t < end).max(low);
     if let Some(buckets) = &pass.buckets {

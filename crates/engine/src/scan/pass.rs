@@ -63,6 +63,8 @@ pub(crate) enum Grouping<'g> {
 #[derive(Debug)]
 pub(crate) struct Pass<'s, 'g> {
     pub(crate) prepared: &'g Prepared<'s>,
+    /// The blocks to read, of those prepared.
+    pub(crate) units: &'g [(u32, u32)],
     pub(crate) calcs: CalcPlan,
     pub(crate) grouping: Grouping<'g>,
     pub(crate) buckets: Option<Buckets>,
@@ -126,7 +128,7 @@ pub(crate) type OnFound<'a> = &'a dyn Fn(Found);
 impl Pass<'_, '_> {
     /// Reads all planned blocks, or as many as the deadline allows.
     pub(crate) fn run(&self, run: &Run, budget: &Budget, caches: &Caches, on_found: Option<OnFound<'_>>) -> Result<Found, EngineError> {
-        let threads = run.threads.min(self.prepared.units.len()).max(1);
+        let threads = run.threads.min(self.units.len()).max(1);
         let take = |_| Mutex::new(Worker::new(self, caches.buffers.lock().pop().unwrap_or_default()));
         let shared = Shared {
             next: AtomicUsize::new(0),
@@ -191,7 +193,7 @@ impl Pass<'_, '_> {
             if mine.is_empty() {
                 mine = self.take(shared);
             }
-            let Some((segment, block)) = mine.next().and_then(|unit| self.prepared.units.get(unit)) else { return };
+            let Some((segment, block)) = mine.next().and_then(|unit| self.units.get(unit)) else { return };
             let ready = &self.prepared.segments[*segment as usize];
             let mut worker = shared.workers[who].lock();
             if let Err(e) = worker.block(self, ready, *block as usize).and_then(|()| self.watch(&mut worker, shared)) {
@@ -210,7 +212,7 @@ impl Pass<'_, '_> {
 
     /// The next blocks for a thread: several, so that threads fill different buckets, but fewer towards the end.
     fn take(&self, shared: &Shared<'_>) -> Range<usize> {
-        let (n, threads) = (self.prepared.units.len(), shared.workers.len());
+        let (n, threads) = (self.units.len(), shared.workers.len());
         let share = |next: usize| (n.saturating_sub(next) / (threads * 4)).clamp(1, BLOCKS_AT_ONCE);
         let update = shared.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| Some(next + share(next)));
         let from = update.unwrap_or(n);

@@ -59,14 +59,69 @@ pub(crate) struct Prepared<'s> {
     pub(crate) keys: Vec<KeyColumn>,
     /// For each field: the key column by which its values are counted.
     pub(crate) distinct_keys: Vec<Option<usize>>,
-    pub(crate) ranges: Vec<FieldRange>,
     /// Blocks to read, newest first: segment, block.
     pub(crate) units: Vec<(u32, u32)>,
     pub(crate) rows_planned: u64,
     /// First and last time of the events in the range, as far as known.
     pub(crate) times: Option<(TimeNs, TimeNs)>,
-    /// Sample rates differ from 1.
+}
+
+impl Prepared<'_> {
+    /// The blocks that reach into a part of the range, and about how many of their rows lie in it; parts next to each
+    /// other together have every row once.
+    pub(crate) fn units_between(&self, start_ns: TimeNs, end_ns: TimeNs) -> (Vec<(u32, u32)>, u64) {
+        let (mut units, mut rows) = (Vec::new(), 0);
+        for unit in &self.units {
+            let (segment, block) = (self.segments[unit.0 as usize].segment, unit.1 as usize);
+            let (first, last) = segment.block_times(block);
+            if first < end_ns && last >= start_ns {
+                units.push(*unit);
+                let before = |t: TimeNs| {
+                    let (t, length) = (i128::from(t) - i128::from(first), i128::from(last) - i128::from(first) + 1);
+                    (segment.block_rows(block) as i128 * t.clamp(0, length) / length) as u64
+                };
+                rows += before(end_ns) - before(start_ns);
+            }
+        }
+        (units, rows)
+    }
+}
+
+/// What is known of the numbers that a question will meet before filters are looked at: the form of states depends on
+/// nothing else.
+#[derive(Clone, Debug)]
+pub(crate) struct Shape {
+    /// Of each calculated field.
+    pub(crate) ranges: Vec<FieldRange>,
+    /// Sample rates differ from 1, or there are more events than small counters hold.
     pub(crate) weighted: bool,
+    pub(crate) rows: u64,
+}
+
+impl Shape {
+    pub(crate) fn of(source: Source<'_>, wanted: &Wanted<'_>, run: &Run) -> Result<Shape, EngineError> {
+        let all: Vec<usize> = (0..source.segments.len()).filter(|i| overlaps(&source.segments[*i], wanted)).collect();
+        let segments = || all.iter().map(|i| &source.segments[*i]);
+        let rows = segments().map(|s| s.n_rows() as u64).sum();
+        let uneven = !wanted.plan.usage_mode && segments().any(|s| s.uniform_sample_rate() != Some(1.0));
+        let mut ranges = Vec::with_capacity(wanted.fields.len());
+        for (field, _) in &wanted.fields {
+            // Computed values may have to be computed now.
+            let threads = if matches!(field, Field::Computed(_)) { run.threads } else { 1 };
+            let places = parallel(threads, all.len(), |i| {
+                run.check()?;
+                source.places(all[i], field)
+            });
+            let places: Vec<Vec<Place<'_>>> = places.into_iter().collect::<Result<_, EngineError>>()?;
+            ranges.push(range(places.iter().flatten()));
+        }
+        Ok(Shape { ranges, weighted: uneven || rows >= u64::from(u32::MAX), rows })
+    }
+}
+
+fn overlaps(segment: &Segment, wanted: &Wanted<'_>) -> bool {
+    let (first, last) = segment.times();
+    segment.n_rows() > 0 && first < wanted.plan.end_ns && (wanted.concurrency || last >= wanted.plan.start_ns)
 }
 
 /// What is wanted of the segments.
@@ -99,12 +154,7 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     let plan = wanted.plan;
     let key_fields: Vec<&Field> = plan.breakdowns.iter().chain(wanted.fields.iter().filter(|(_, d)| *d).map(|(f, _)| f)).collect();
     let cached: Vec<Arc<ColumnIds>> = key_fields.iter().map(|f| caches.column(f.name())).collect();
-    let overlapping: Vec<usize> = (0..source.segments.len())
-        .filter(|i| {
-            let s = &source.segments[*i];
-            s.n_rows() > 0 && s.times().0 < plan.end_ns && (wanted.concurrency || s.times().1 >= plan.start_ns)
-        })
-        .collect();
+    let overlapping: Vec<usize> = (0..source.segments.len()).filter(|i| overlaps(&source.segments[*i], wanted)).collect();
     let threads = if overlapping.iter().map(|i| source.segments[*i].n_blocks()).sum::<usize>() < 4 { 1 } else { run.threads };
     let drafts = parallel(threads, overlapping.len(), |i| {
         run.check()?;
@@ -114,7 +164,6 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     for draft in drafts {
         kept.extend(draft?);
     }
-    let weighted = !plan.usage_mode && kept.iter().any(|d| d.ready.segment.uniform_sample_rate() != Some(1.0));
     let n_groups = plan.breakdowns.len();
     let mut keys: Vec<KeyColumn> = Vec::new();
     let mut distinct_keys = vec![None; wanted.fields.len()];
@@ -142,7 +191,6 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
             None => number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, raw),
         });
     }
-    let ranges = (0..wanted.fields.len()).map(|f| range(&kept, f)).collect();
     let segments: Vec<Ready<'s>> = kept.into_iter().map(|d| d.ready).collect();
     let (mut units, mut rows_planned, mut times) = (Vec::new(), 0, None::<(TimeNs, TimeNs)>);
     for (i, ready) in segments.iter().enumerate() {
@@ -159,7 +207,7 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     }
     units.sort_by_key(|(last, ..)| std::cmp::Reverse(*last));
     let units = units.into_iter().map(|(_, s, b)| (s, b)).collect();
-    Ok(Prepared { segments, keys, distinct_keys, ranges, units, rows_planned, times, weighted })
+    Ok(Prepared { segments, keys, distinct_keys, units, rows_planned, times })
 }
 
 /// `None`: the segment holds nothing that is asked for.
@@ -361,9 +409,9 @@ impl Locals {
     }
 }
 
-fn range(drafts: &[Draft<'_>], field: usize) -> FieldRange {
+fn range<'a, 's: 'a>(columns: impl Iterator<Item = &'a Place<'s>>) -> FieldRange {
     let mut out = FieldRange { range: (f64::INFINITY, f64::NEG_INFINITY), whole: true, empty: true };
-    for column in drafts.iter().flat_map(|d| &d.ready.fields[field]) {
+    for column in columns {
         if let (Layout::Ints | Layout::Floats, Some((min, max))) = (column.layout, column.range) {
             out.range = (out.range.0.min(min), out.range.1.max(max));
             out.whole &= column.layout == Layout::Ints;

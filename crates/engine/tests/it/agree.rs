@@ -50,7 +50,12 @@ impl Layout {
         let name = format!("{} segments{name}", parts.len());
         let (segments, names): (Vec<_>, Vec<Arc<str>>) = parts.into_iter().unzip();
         let datasets = if datasets { names } else { Vec::new() };
-        Layout { name, segments, datasets, caches: Caches::new(*rng.pick(&[0, 10_000, 64 << 20])) }
+        Layout {
+            name,
+            segments,
+            datasets,
+            caches: Caches::new(*rng.pick(&[0, 10_000, 64 << 20])).with_chunk_rows(*rng.pick(&[1, 20, 16_384])),
+        }
     }
 }
 

@@ -50,6 +50,7 @@ fn percentiles_keep_their_bound() {
     let shares = vec![0.99, 0.001, 0.5, 0.95, 0.25];
     for which in 0..10 {
         for n in [1u64, 2, 127, 128, 129, 300, 5000] {
+            let mut alike: [Option<Vec<f64>>; 2] = [None, None];
             for (weighted, buckets, compacted, halves) in [
                 (false, true, false, false),
                 (true, true, false, true),
@@ -85,6 +86,23 @@ fn percentiles_keep_their_bound() {
                 let to: Vec<u32> = (0..300).map(|c| c % 4).collect();
                 rolled.merge(q, CellMap::To(&to));
                 let solved = rolled.solve(2);
+                // However they were kept, and whatever range other numbers have, the same numbers have the same percentiles.
+                let answers: Vec<f64> = shares.iter().map(|s| solved.get(1, *s).unwrap()).collect();
+                let packed = rolled.pack(&[0, 1]);
+                for n_buckets in [1, 0] {
+                    let wider = QuantilePlan::new(shares.clone(), (range.0, range.1 * if whole { 1.0 } else { 1.5 }), whole, weighted);
+                    let wider = Arc::new(if n_buckets == 0 { wider.without_buckets() } else { wider });
+                    let mut again = Quantiles::new(wider);
+                    again.resize(3);
+                    again.absorb(2, &packed[1]);
+                    assert_eq!(again.pack(&[2])[0], packed[1]);
+                    let again = again.solve(1);
+                    assert_eq!(again.approximate, solved.approximate);
+                    for share in &shares {
+                        assert_eq!(again.unclamped(2, *share), solved.unclamped(1, *share), "shape {which} n {n}");
+                    }
+                }
+                assert_eq!(alike[usize::from(weighted)].get_or_insert_with(|| answers.clone()), &answers, "shape {which} n {n}");
                 for share in &shares {
                     let (got, want) = (solved.get(1, *share).unwrap(), naive(&values, *share));
                     let slack = if n < u64::from(EXACT) { 0.0 } else { RELATIVE_ERROR * want.abs() };

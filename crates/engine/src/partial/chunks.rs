@@ -1,0 +1,154 @@
+//! The range of a question, cut at fixed times, and the segments that have events in each part.
+//!
+//! Owns: where the cuts are. Never does: know what is asked.
+
+use crate::intern::Caches;
+use crate::plan::Plan;
+use crate::scan::place::Source;
+use hashbrown::HashMap;
+use model::TimeNs;
+use parking_lot::Mutex;
+use std::sync::{Arc, Weak};
+use store::Segment;
+use store::segment::Scratch;
+
+/// Chunks of a question at most.
+const CHUNKS_MAX: i64 = 128;
+/// With fewer chunks than this nothing is kept: reading is as fast.
+const CHUNKS_MIN: i64 = 4;
+/// The shortest chunk of a question without granularity.
+const SHORTEST_NS: i64 = 1 << 30;
+
+/// One part of the range.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) start_ns: TimeNs,
+    pub(super) end_ns: TimeNs,
+    /// Which one it is of all chunks of this length; none if the range covers only a part of it.
+    pub(super) index: Option<i64>,
+    /// The segments with events in it, ascending.
+    pub(super) segments: Vec<u64>,
+}
+
+/// The parts of a range, in order of time; those without events are left out.
+#[derive(Debug)]
+pub(super) struct Chunks {
+    pub(super) length_ns: i64,
+    pub(super) list: Vec<Chunk>,
+}
+
+/// The chunks in which a segment has events.
+type Occupied = (Weak<Segment>, Arc<[i64]>);
+
+/// In which chunks segments have events, by their id and the length of chunks.
+#[derive(Debug, Default)]
+pub(crate) struct Occupancy(Mutex<HashMap<(u64, i64), Occupied>>);
+
+impl Occupancy {
+    fn of(&self, segment: &Arc<Segment>, length_ns: i64) -> Option<Arc<[i64]>> {
+        let (first, last) = segment.times();
+        let (first, last) = (first.div_euclid(length_ns), last.div_euclid(length_ns));
+        if last - first < 2 {
+            return Some((first..=last).collect());
+        }
+        let key = (segment.id(), length_ns);
+        if let Some((_, known)) = self.0.lock().get(&key) {
+            return Some(Arc::clone(known));
+        }
+        let found: Arc<[i64]> = occupied(segment, length_ns)?.into();
+        let mut all = self.0.lock();
+        if all.len() >= all.capacity() {
+            all.retain(|_, (segment, _)| segment.strong_count() > 0);
+        }
+        all.insert(key, (Arc::downgrade(segment), Arc::clone(&found)));
+        Some(found)
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.0.lock().values().map(|(_, list)| list.len() * 8 + 64).sum()
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.lock().clear();
+    }
+}
+
+/// The chunks in which a segment has events; none if its times can't be read (the scan will say why).
+fn occupied(segment: &Segment, length_ns: i64) -> Option<Vec<i64>> {
+    let mut scratch = Scratch::default();
+    let mut out: Vec<i64> = Vec::new();
+    let mut add = |chunk: i64| {
+        if out.last() != Some(&chunk) {
+            out.push(chunk);
+        }
+    };
+    for block in 0..segment.n_blocks() {
+        let (first, last) = segment.block_times(block);
+        let (first, last) = (first.div_euclid(length_ns), last.div_euclid(length_ns));
+        add(first);
+        if last - first > 1 {
+            let times = segment.read_times(block, &mut scratch).ok()?;
+            let mut at = 0;
+            while at < times.len() {
+                let chunk = times[at].div_euclid(length_ns);
+                add(chunk);
+                at += times[at..].partition_point(|t| t.div_euclid(length_ns) <= chunk);
+            }
+        }
+        add(last);
+    }
+    Some(out)
+}
+
+impl Chunks {
+    /// The chunks of a question; none if it is too small, or too large, for keeping pieces of it.
+    pub(super) fn of(source: Source<'_>, plan: &Plan, caches: &Caches) -> Option<Chunks> {
+        let step_ns = plan.granularity_ns.filter(|_| plan.series).unwrap_or(SHORTEST_NS);
+        let overlapping = source.segments.iter().filter(|s| s.n_rows() > 0 && s.times().0 < plan.end_ns && s.times().1 >= plan.start_ns);
+        let (mut rows, mut first, mut last) = (0u64, TimeNs::MAX, TimeNs::MIN);
+        for segment in overlapping.clone() {
+            for block in 0..segment.n_blocks() {
+                let (a, b) = segment.block_times(block);
+                if a < plan.end_ns && b >= plan.start_ns {
+                    rows += segment.block_rows(block) as u64;
+                    (first, last) = (first.min(a), last.max(b));
+                }
+            }
+        }
+        let (first, last) = (first.max(plan.start_ns), last.min(plan.end_ns - 1));
+        let most = ((rows / caches.chunk_rows.max(1)) as i64).min(CHUNKS_MAX);
+        if most < CHUNKS_MIN || first > last {
+            return None;
+        }
+        let mut length_ns = step_ns;
+        while last.div_euclid(length_ns).checked_sub(first.div_euclid(length_ns))? >= most {
+            length_ns = length_ns.checked_mul(2)?;
+        }
+        let mut list: Vec<Chunk> = Vec::new();
+        for index in first.div_euclid(length_ns)..=last.div_euclid(length_ns) {
+            let start_ns = index.checked_mul(length_ns)?;
+            let end_ns = start_ns.checked_add(length_ns)?;
+            let whole = start_ns >= plan.start_ns && end_ns <= plan.end_ns;
+            list.push(Chunk {
+                start_ns: start_ns.max(plan.start_ns),
+                end_ns: end_ns.min(plan.end_ns),
+                index: whole.then_some(index),
+                segments: Vec::new(),
+            });
+        }
+        let base = first.div_euclid(length_ns);
+        for segment in overlapping {
+            for index in caches.occupancy.of(segment, length_ns)?.iter() {
+                if let Some(chunk) = usize::try_from(index - base).ok().and_then(|i| list.get_mut(i)) {
+                    chunk.segments.push(segment.id());
+                }
+            }
+        }
+        list.retain_mut(|chunk| {
+            chunk.segments.sort_unstable();
+            chunk.segments.dedup();
+            !chunk.segments.is_empty()
+        });
+        Some(Chunks { length_ns, list })
+    }
+}

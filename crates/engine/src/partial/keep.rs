@@ -1,0 +1,148 @@
+//! Pieces that are kept between questions, within a budget of bytes; the questions asked longest ago go first.
+//!
+//! Owns: what a piece is kept under. Never does: make pieces.
+
+use super::chunks::Chunks;
+use super::piece::Piece;
+use crate::intern::ColumnIds;
+use crate::plan::Plan;
+use crate::scan::place::Source;
+use hashbrown::HashMap;
+use model::query::Combination;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The columns whose numbers the pieces of a question use: of breakdowns, and of values that are counted.
+pub(super) type Numbers<'a> = (&'a [Arc<ColumnIds>], &'a [Option<Arc<ColumnIds>>]);
+
+/// A piece and what it depends on beside the question.
+#[derive(Debug)]
+struct Kept {
+    segments: Box<[u64]>,
+    piece: Arc<Piece>,
+}
+
+/// The pieces of one question.
+#[derive(Debug, Default)]
+struct Question {
+    /// By the position of the chunk in all time.
+    pieces: HashMap<i64, Kept>,
+    context: Vec<u8>,
+    numbers: Vec<Arc<ColumnIds>>,
+    /// It is better answered without pieces.
+    refused: bool,
+    bytes: usize,
+    last_used: u64,
+}
+
+/// All pieces that are kept.
+#[derive(Debug, Default)]
+pub(crate) struct Pieces {
+    questions: Mutex<HashMap<String, Question>>,
+    tick: AtomicU64,
+    /// Pieces that were made, ever.
+    made: AtomicU64,
+}
+
+/// What makes two questions the same one, whatever their range, order and limit.
+pub(super) fn key(source: Source<'_>, plan: &Plan, totals: bool, length_ns: i64) -> String {
+    let dataset = source.datasets.first().map_or("", |d| d);
+    let several = source.datasets.iter().any(|d| **d != *dataset);
+    let step_ns = plan.granularity_ns.filter(|_| plan.series);
+    let any = plan.combination == Combination::Or;
+    let Plan { conditions, breakdowns, calculations, usage_mode, .. } = plan;
+    let calculations: Vec<_> = calculations.iter().map(|c| (c.op, &c.field, c.exact)).collect();
+    format!("{dataset:?} {several} {totals} {length_ns} {step_ns:?} {any} {usage_mode} {conditions:?} {breakdowns:?} {calculations:?}")
+}
+
+fn flat((columns, distinct): Numbers<'_>) -> impl Iterator<Item = &Arc<ColumnIds>> {
+    columns.iter().chain(distinct.iter().flatten())
+}
+
+impl Pieces {
+    /// The pieces of the chunks of a question, as far as they are known; none if it is not to be answered from pieces.
+    pub(super) fn find(&self, key: &str, chunks: &Chunks, context: &[u8], numbers: Numbers<'_>) -> Option<Vec<Option<Arc<Piece>>>> {
+        let mut questions = self.questions.lock();
+        let mut found = vec![None; chunks.list.len()];
+        let Some(question) = questions.get_mut(key) else { return Some(found) };
+        if question.refused {
+            return None;
+        }
+        let same = question.context == context
+            && question.numbers.len() == flat(numbers).count()
+            && question.numbers.iter().zip(flat(numbers)).all(|(a, b)| Arc::ptr_eq(a, b));
+        if !same {
+            questions.remove(key);
+            return Some(found);
+        }
+        question.last_used = self.tick.fetch_add(1, Ordering::Relaxed);
+        for (found, chunk) in found.iter_mut().zip(&chunks.list) {
+            let kept = chunk.index.and_then(|i| question.pieces.get(&i));
+            *found = kept.filter(|k| *k.segments == *chunk.segments).map(|k| Arc::clone(&k.piece));
+        }
+        Some(found)
+    }
+
+    /// Keeps the pieces of whole chunks.
+    pub(super) fn keep(&self, key: String, chunks: &Chunks, context: &[u8], numbers: Numbers<'_>, pieces: &[Option<Arc<Piece>>]) {
+        let mut questions = self.questions.lock();
+        let question = questions.entry(key).or_default();
+        question.context = context.to_vec();
+        question.numbers = flat(numbers).map(Arc::clone).collect();
+        question.last_used = self.tick.fetch_add(1, Ordering::Relaxed);
+        // A window that moves on leaves pieces behind.
+        let spans = chunks.list.first().zip(chunks.list.last());
+        let spans = spans.map(|(a, b)| (a.start_ns.div_euclid(chunks.length_ns), b.start_ns.div_euclid(chunks.length_ns)));
+        if let Some((first, last)) = spans {
+            let width = last - first + 1;
+            question.pieces.retain(|i, _| *i >= first - width && *i <= last + width);
+        }
+        for (chunk, piece) in chunks.list.iter().zip(pieces) {
+            if let (Some(index), Some(piece)) = (chunk.index, piece)
+                && piece.complete
+            {
+                question.pieces.insert(index, Kept { segments: chunk.segments.as_slice().into(), piece: Arc::clone(piece) });
+            }
+        }
+        question.bytes = 512 + question.pieces.values().map(|k| k.piece.bytes + k.segments.len() * 8 + 64).sum::<usize>();
+    }
+
+    /// Remembers that a question is better answered without pieces.
+    pub(super) fn refuse(&self, key: String) {
+        let last_used = self.tick.fetch_add(1, Ordering::Relaxed);
+        self.questions.lock().insert(key, Question { refused: true, bytes: 512, last_used, ..Question::default() });
+    }
+
+    /// Counts pieces that were made.
+    pub(super) fn count_made(&self, n: usize) {
+        self.made.fetch_add(n as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn made(&self) -> u64 {
+        self.made.load(Ordering::Relaxed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn n_kept(&self) -> usize {
+        self.questions.lock().values().map(|q| q.pieces.len()).sum()
+    }
+
+    /// Drops questions until no more than `bytes_max` are kept, and those whose numbers are `stale`; answers what stays.
+    pub(crate) fn tidy(&self, bytes_max: usize, stale: impl Fn(&Arc<ColumnIds>) -> bool) -> usize {
+        let mut questions = self.questions.lock();
+        questions.retain(|_, q| !q.numbers.iter().any(&stale));
+        let mut total: usize = questions.iter().map(|(key, q)| key.len() + q.bytes).sum();
+        if total > bytes_max {
+            let mut ages: Vec<(u64, String)> = questions.iter().map(|(key, q)| (q.last_used, key.clone())).collect();
+            ages.sort_unstable();
+            for (_, key) in ages {
+                if total <= bytes_max {
+                    break;
+                }
+                total -= key.len() + questions.remove(&key).map_or(0, |q| q.bytes);
+            }
+        }
+        total
+    }
+}

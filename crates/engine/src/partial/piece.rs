@@ -1,0 +1,168 @@
+//! What a question found in one chunk.
+//!
+//! Owns: the form in which it is kept, by numbers of values that mean the same between questions. Never does: decide
+//! which chunks are read.
+
+use super::chunks::Chunk;
+use crate::EngineError;
+use crate::calc::count::CellMap;
+use crate::calc::pack::PackedCell;
+use crate::calc::{CalcPlan, States};
+use crate::execute::Question;
+use crate::intern::{ColumnIds, Key};
+use crate::scan::group::GroupPlan;
+use crate::scan::keys::{KeyColumn, Numbering};
+use crate::scan::pass::{Buckets, Found, Grouping, Pass};
+use crate::view::{PackedValue, View};
+use model::TimeNs;
+use std::sync::Arc;
+
+/// Groups times buckets of one chunk at most.
+const CELLS_MAX: usize = 1 << 18;
+
+/// What a question found in one chunk.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Piece {
+    /// Numbers of each group's values.
+    pub(super) groups: Vec<Box<[u32]>>,
+    /// States, one per group.
+    pub(super) cells: Vec<PackedCell>,
+    /// Values per bucket and group: start of the bucket, group, value of each calculation.
+    pub(super) points: Vec<(TimeNs, u32, Box<[PackedValue]>)>,
+    /// The same for all groups as one.
+    pub(super) total_points: Vec<(TimeNs, Box<[PackedValue]>)>,
+    pub(super) rows_scanned: u64,
+    pub(super) rows_matched: u64,
+    /// About how many rows were to be read, and were.
+    pub(super) rows_planned: u64,
+    pub(super) rows_done: u64,
+    /// All was read.
+    pub(super) complete: bool,
+    /// Segments that were looked into.
+    pub(super) segments: Vec<u64>,
+    pub(super) bytes: usize,
+}
+
+/// Makes pieces of one stretch.
+pub(super) struct Maker<'a> {
+    pub(super) question: Question<'a>,
+    pub(super) columns: &'a [Arc<ColumnIds>],
+    pub(super) distinct: &'a [Option<Arc<ColumnIds>>],
+    pub(super) totals: bool,
+}
+
+impl Maker<'_> {
+    /// The piece of a chunk; none if it has no such form.
+    pub(super) fn make(&self, chunk: &Chunk) -> Result<Option<Piece>, EngineError> {
+        let Question { plan, prepared, run, caches, budget, fields, .. } = self.question;
+        let (units, rows_planned) = prepared.units_between(chunk.start_ns, chunk.end_ns);
+        let kept = |id: &&u64| prepared.segments.iter().any(|s| s.segment.id() == **id);
+        let segments: Vec<u64> = chunk.segments.iter().filter(kept).copied().collect();
+        if units.is_empty() {
+            return Ok(Some(Piece { segments, complete: true, bytes: size_of::<Piece>(), ..Piece::default() }));
+        }
+        let group_plan = Arc::new(GroupPlan::new(&prepared.keys[..plan.breakdowns.len()]));
+        let mut buckets = None;
+        if let Some(step_ns) = plan.granularity_ns.filter(|_| plan.series) {
+            let Some(n_groups) = group_plan.fixed() else { return Ok(None) };
+            let first_ns = chunk.start_ns.div_euclid(step_ns) * step_ns;
+            let n = ((chunk.end_ns - 1 - first_ns) / step_ns) as usize + 1;
+            if n_groups.checked_mul(n).is_none_or(|n| n > CELLS_MAX) {
+                return Ok(None);
+            }
+            buckets = Some(Buckets { first_ns, step_ns, n, n_groups });
+        }
+        let n_cells = buckets.map(|b| b.n * b.n_groups).or(group_plan.fixed().filter(|n| *n <= 1 << 12));
+        let calcs = self.question.calcs(n_cells, buckets, true);
+        if let Some(n) = n_cells
+            && n.saturating_mul(calcs.cell_bytes()) > budget.free() / 4
+        {
+            return Ok(None);
+        }
+        let grouping = Grouping::Find { plan: group_plan, many: buckets.is_some(), roomy: buckets.is_some() };
+        let pass = Pass { prepared, units: &units, calcs, grouping, buckets, start_ns: chunk.start_ns, end_ns: chunk.end_ns };
+        let found = pass.run(run, budget, caches, None)?;
+        let Found { groups: Some(groups), states, rows_done, rows_scanned, rows_matched } = found else {
+            return Err(EngineError::Internal { what: "a first pass finds groups" });
+        };
+        let to_do: u64 = units.iter().map(|(s, b)| prepared.segments[*s as usize].segment.block_rows(*b as usize) as u64).sum();
+        let complete = rows_done == to_do;
+        let rows_done = if complete { rows_planned } else { rows_planned * rows_done / to_do.max(1) };
+        let mut piece = Piece { complete, rows_done, rows_scanned, rows_matched, rows_planned, segments, ..Piece::default() };
+        let (calcs, n_groups) = (&pass.calcs, groups.len());
+        let states = match buckets {
+            Some(buckets) => {
+                let map: Vec<u32> = (0..buckets.n * n_groups).map(|c| (c % n_groups) as u32).collect();
+                let rolled = roll(calcs, &states, &map, n_groups);
+                self.points(&mut piece, calcs, states, buckets);
+                rolled
+            }
+            None => states,
+        };
+        let occurring: Vec<u32> = (0..n_groups as u32).filter(|g| states.count.get(*g as usize) > 0.0).collect();
+        let Some(cells) = states.pack(&occurring, |field, id| self.distinct_number(field, id)) else { return Ok(None) };
+        piece.cells = cells;
+        let mut places = vec![u32::MAX; n_groups];
+        for (place, g) in occurring.into_iter().enumerate() {
+            let ids = groups.ids(g as usize, plan.breakdowns.len());
+            let numbers = ids.iter().zip(&prepared.keys).zip(self.columns).map(|((id, key), ids)| number(key, *id, ids));
+            places[g as usize] = place as u32;
+            piece.groups.push(numbers.collect());
+        }
+        piece.points.iter_mut().for_each(|p| p.1 = places[p.1 as usize]);
+        let values = |v: &[PackedValue]| 32 + v.iter().map(PackedValue::bytes).sum::<usize>();
+        piece.bytes = size_of::<Piece>()
+            + piece.groups.iter().map(|g| 16 + g.len() * 4).sum::<usize>()
+            + piece.cells.iter().map(PackedCell::bytes).sum::<usize>()
+            + piece.points.iter().map(|p| values(&p.2)).sum::<usize>()
+            + piece.total_points.iter().map(|p| values(&p.1)).sum::<usize>();
+        debug_assert_eq!(fields.of_calc.len(), plan.calculations.len());
+        Ok(Some(piece))
+    }
+
+    /// Values per bucket.
+    fn points(&self, piece: &mut Piece, calcs: &CalcPlan, states: States, buckets: Buckets) {
+        let Question { plan, fields, .. } = self.question;
+        if self.totals {
+            let map: Vec<u32> = (0..buckets.n * buckets.n_groups).map(|c| (c / buckets.n_groups) as u32).collect();
+            let view = View::new(calcs, roll(calcs, &states, &map, buckets.n), None, 1);
+            piece.total_points = (0..buckets.n).filter_map(|b| Some((buckets.start(b as u32), view.pack(plan, fields, b)?))).collect();
+        }
+        let view = View::new(calcs, states, None, 1);
+        for b in 0..buckets.n {
+            for g in 0..buckets.n_groups {
+                if let Some(values) = view.pack(plan, fields, b * buckets.n_groups + g) {
+                    piece.points.push((buckets.start(b as u32), g as u32, values));
+                }
+            }
+        }
+    }
+
+    /// How a value that is counted is called between questions.
+    fn distinct_number(&self, field: usize, id: u64) -> u32 {
+        let prepared = self.question.prepared;
+        match (prepared.distinct_keys[field], &self.distinct[field]) {
+            (Some(key), Some(ids)) => number(&prepared.keys[key], id, ids),
+            _ => 0,
+        }
+    }
+}
+
+/// The same states with cells put together.
+fn roll(calcs: &CalcPlan, states: &States, map: &[u32], n: usize) -> States {
+    let mut rolled = States::new(calcs);
+    rolled.resize(n, n);
+    rolled.merge_from(states, CellMap::To(map), CellMap::Same);
+    rolled
+}
+
+/// How a value is called between questions: its number among those of its column, plus 1; 0 where it is missing.
+fn number(key: &KeyColumn, id: u64, ids: &Arc<ColumnIds>) -> u32 {
+    let Some(id) = id.checked_sub(1) else { return 0 };
+    let known = match &key.numbering {
+        Numbering::Integers(first) => return ids.interner.intern(Key::int(first.wrapping_add(id as i64)), || "") + 1,
+        Numbering::Interned => id as u32,
+        Numbering::Local(locals) => locals.get(id as usize).copied().unwrap_or(0),
+    };
+    if Arc::ptr_eq(&key.ids, ids) { known + 1 } else { ids.interner.carry(&key.ids.interner, known) + 1 }
+}
