@@ -190,9 +190,8 @@ impl States {
         self.fields.iter_mut().filter_map(|f| f.distinct.as_mut()).for_each(Distinct::settle);
     }
 
-    /// Gives up some accuracy for memory, within what is promised; answers whether that helped.
-    pub(crate) fn compact(&mut self) -> bool {
-        let before = self.memory();
+    /// Gives up some accuracy for memory, within what is promised.
+    pub(crate) fn compact(&mut self) {
         for f in &mut self.fields {
             if let Some(q) = &mut f.quantiles {
                 q.compact();
@@ -203,7 +202,6 @@ impl States {
                 d.sample();
             }
         }
-        self.memory() <= before / 4 * 3
     }
 
     pub(crate) fn memory(&self) -> usize {

@@ -244,10 +244,8 @@ impl Pass<'_, '_> {
         let (what, hint) = ("groups and values", "filter more, group by fewer columns, or narrow the time range");
         match budget.reserve(more, what, hint) {
             Ok(()) => worker.reserved += more,
-            Err(e) => {
-                if !worker.states.compact() {
-                    return Err(e);
-                }
+            Err(_) => {
+                worker.states.compact();
                 let memory = worker.memory();
                 if memory > worker.reserved {
                     budget.reserve(memory - worker.reserved, what, hint)?;
