@@ -16,6 +16,8 @@ use store::segment::Scratch;
 const CHUNKS_MAX: i64 = 128;
 /// With fewer chunks than this nothing is kept: reading is as fast.
 const CHUNKS_MIN: i64 = 4;
+/// Short chunks that a long one is as long as: where it is whole and no longer new, one piece takes the place of many.
+const SHORT_PER_LONG: i64 = 16;
 /// The shortest chunk of a question without granularity.
 const SHORTEST_NS: i64 = 1 << 30;
 
@@ -24,8 +26,8 @@ const SHORTEST_NS: i64 = 1 << 30;
 pub(super) struct Chunk {
     pub(super) start_ns: TimeNs,
     pub(super) end_ns: TimeNs,
-    /// Which one it is of all chunks of this length; none if the range covers only a part of it.
-    pub(super) index: Option<i64>,
+    /// Its length and which one it is of all chunks of this length; none if the range covers only a part of it.
+    pub(super) place: Option<(i64, i64)>,
     /// The segments with events in it, ascending.
     pub(super) segments: Vec<u64>,
 }
@@ -124,22 +126,33 @@ impl Chunks {
         while last.div_euclid(length_ns).checked_sub(first.div_euclid(length_ns))? >= most {
             length_ns = length_ns.checked_mul(2)?;
         }
+        let (first, last) = (first.div_euclid(length_ns), last.div_euclid(length_ns));
+        let is_whole = |start_ns: TimeNs, end_ns: TimeNs| start_ns >= plan.start_ns && end_ns <= plan.end_ns;
         let mut list: Vec<Chunk> = Vec::new();
-        for index in first.div_euclid(length_ns)..=last.div_euclid(length_ns) {
+        // For each short chunk of the range the position of the one that holds it.
+        let mut held_by: Vec<usize> = Vec::new();
+        let mut index = first;
+        while index <= last {
             let start_ns = index.checked_mul(length_ns)?;
+            let long_ns = length_ns.checked_mul(SHORT_PER_LONG)?;
+            let long = index.rem_euclid(SHORT_PER_LONG) == 0
+                && index + SHORT_PER_LONG <= last
+                && is_whole(start_ns, start_ns.checked_add(long_ns)?);
+            let (n, length_ns) = if long { (SHORT_PER_LONG, long_ns) } else { (1, length_ns) };
             let end_ns = start_ns.checked_add(length_ns)?;
-            let whole = start_ns >= plan.start_ns && end_ns <= plan.end_ns;
+            held_by.extend((0..n).map(|_| list.len()));
             list.push(Chunk {
                 start_ns: start_ns.max(plan.start_ns),
                 end_ns: end_ns.min(plan.end_ns),
-                index: whole.then_some(index),
+                place: is_whole(start_ns, end_ns).then(|| (length_ns, start_ns.div_euclid(length_ns))),
                 segments: Vec::new(),
             });
+            index += n;
         }
-        let base = first.div_euclid(length_ns);
         for segment in overlapping {
             for index in caches.occupancy.of(segment, length_ns)?.iter() {
-                if let Some(chunk) = usize::try_from(index - base).ok().and_then(|i| list.get_mut(i)) {
+                let held_by = usize::try_from(index - first).ok().and_then(|i| held_by.get(i));
+                if let Some(chunk) = held_by.and_then(|i| list.get_mut(*i)) {
                     chunk.segments.push(segment.id());
                 }
             }

@@ -26,8 +26,8 @@ struct Kept {
 /// The pieces of one question.
 #[derive(Debug, Default)]
 struct Question {
-    /// By the position of the chunk in all time.
-    pieces: HashMap<i64, Kept>,
+    /// By the length of the chunk and its position in all time.
+    pieces: HashMap<(i64, i64), Kept>,
     context: Vec<u8>,
     numbers: Vec<Arc<ColumnIds>>,
     /// It is better answered without pieces.
@@ -78,7 +78,7 @@ impl Pieces {
         }
         question.last_used = self.tick.fetch_add(1, Ordering::Relaxed);
         for (found, chunk) in found.iter_mut().zip(&chunks.list) {
-            let kept = chunk.index.and_then(|i| question.pieces.get(&i));
+            let kept = chunk.place.and_then(|place| question.pieces.get(&place));
             *found = kept.filter(|k| *k.segments == *chunk.segments).map(|k| Arc::clone(&k.piece));
         }
         Some(found)
@@ -92,17 +92,19 @@ impl Pieces {
         question.numbers = flat(numbers).map(Arc::clone).collect();
         question.last_used = self.tick.fetch_add(1, Ordering::Relaxed);
         // A window that moves on leaves pieces behind.
-        let spans = chunks.list.first().zip(chunks.list.last());
-        let spans = spans.map(|(a, b)| (a.start_ns.div_euclid(chunks.length_ns), b.start_ns.div_euclid(chunks.length_ns)));
-        if let Some((first, last)) = spans {
-            let width = last - first + 1;
-            question.pieces.retain(|i, _| *i >= first - width && *i <= last + width);
+        if let (Some(first), Some(last)) = (chunks.list.first(), chunks.list.last()) {
+            let length_ns = last.end_ns.saturating_sub(first.start_ns);
+            let (from, to) = (first.start_ns.saturating_sub(length_ns), last.end_ns.saturating_add(length_ns));
+            question.pieces.retain(|(length_ns, index), _| {
+                let start_ns = length_ns.saturating_mul(*index);
+                start_ns < to && start_ns.saturating_add(*length_ns) > from
+            });
         }
         for (chunk, piece) in chunks.list.iter().zip(pieces) {
-            if let (Some(index), Some(piece)) = (chunk.index, piece)
+            if let (Some(place), Some(piece)) = (chunk.place, piece)
                 && piece.complete
             {
-                question.pieces.insert(index, Kept { segments: chunk.segments.as_slice().into(), piece: Arc::clone(piece) });
+                question.pieces.insert(place, Kept { segments: chunk.segments.as_slice().into(), piece: Arc::clone(piece) });
             }
         }
         question.bytes = 512 + question.pieces.values().map(|k| k.piece.bytes + k.segments.len() * 8 + 64).sum::<usize>();

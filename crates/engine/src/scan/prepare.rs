@@ -107,9 +107,11 @@ impl Shape {
         let mut ranges = Vec::with_capacity(wanted.fields.len());
         for (field, _) in &wanted.fields {
             // Computed values may have to be computed now.
-            let threads = if matches!(field, Field::Computed(_)) { run.threads } else { 1 };
-            let places = parallel(threads, all.len(), |i| {
-                run.check()?;
+            let computed = matches!(field, Field::Computed(_));
+            let places = parallel(if computed { run.threads } else { 1 }, all.len(), |i| {
+                if computed {
+                    run.check()?;
+                }
                 source.places(all[i], field)
             });
             let places: Vec<Vec<Place<'_>>> = places.into_iter().collect::<Result<_, EngineError>>()?;
