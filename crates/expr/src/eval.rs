@@ -4,7 +4,7 @@
 
 use crate::cell::Number;
 use crate::{Cell, Expr, Function, Node, time};
-use model::{TimeNs, Value};
+use model::{Limits, TimeNs, Value};
 use regex::{Regex, RegexBuilder};
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -195,7 +195,13 @@ fn call<'r, R: Row + ?Sized>(function: Function, arguments: &'r [Op], row: &'r R
         Function::String => Cell::Text(arg(0).into_text()),
         Function::Concat => {
             let mut out = String::new();
-            all().for_each(|c| out.push_str(&c.into_text()));
+            for cell in all() {
+                out.push_str(&cell.into_text());
+                if out.len() > Limits::STRING_BYTES_CEILING {
+                    out.truncate(out.floor_char_boundary(Limits::STRING_BYTES_CEILING));
+                    break;
+                }
+            }
             text(out)
         }
         Function::StartsWith => texts(|a, b| a.starts_with(b)),

@@ -476,6 +476,17 @@ fn limits_hold() {
 }
 
 #[test]
+fn joined_texts_have_an_end() {
+    let long = format!("CONCAT({})", vec!["$s"; 500].join(", "));
+    let long = format!("CONCAT({long}, {long})");
+    let program = Program::new(&read(&long).unwrap());
+    let event = Event(vec![Value::Str("ä".repeat(10_001))], 0);
+    let Value::Str(text) = program.eval(&event).into_value() else { panic!("a text") };
+    assert_eq!(text.len(), 1 << 20);
+    assert!(text.chars().all(|c| c == 'ä'));
+}
+
+#[test]
 fn columns_are_replaced_within_limits() {
     let of = |name: &str| (name == "x").then(|| std::sync::Arc::new(read("$a + $b").unwrap()));
     let outer = read("$x * $x - $c").unwrap();

@@ -21,6 +21,11 @@ pub(crate) enum Encoded {
     Uuid([u8; 16]),
 }
 
+/// A dictionary counts its bytes in 32 bits.
+const TEXT_BYTES_CEILING: usize = 2 << 30;
+/// What a text takes in the dictionary beside its bytes.
+const ENTRY_BYTES: usize = 20;
+
 /// Cells of one kind with their rows.
 #[derive(Debug)]
 struct Part<T> {
@@ -50,6 +55,9 @@ impl<T> Part<T> {
 #[derive(Debug)]
 pub(crate) struct ColumnBuilder {
     n_rows: usize,
+    /// Bytes that texts may take together, and those that they do.
+    text_bytes_max: usize,
+    text_bytes: usize,
     bools: Part<bool>,
     ints: Part<i64>,
     floats: Part<f64>,
@@ -61,9 +69,11 @@ pub(crate) struct ColumnBuilder {
 }
 
 impl ColumnBuilder {
-    pub(crate) fn new(n_rows: usize) -> ColumnBuilder {
+    pub(crate) fn new(n_rows: usize, text_bytes_max: usize) -> ColumnBuilder {
         ColumnBuilder {
             n_rows,
+            text_bytes_max: text_bytes_max.min(TEXT_BYTES_CEILING),
+            text_bytes: 0,
             bools: Part::default(),
             ints: Part::default(),
             floats: Part::default(),
@@ -101,7 +111,20 @@ impl ColumnBuilder {
                 IdKind::Uuid => Encoded::Uuid(raw),
             };
         }
-        Encoded::Text(self.dict.insert(text.as_bytes()))
+        let before = self.dict.len();
+        if self.is_full() {
+            return Encoded::Null;
+        }
+        let code = self.dict.insert(text.as_bytes());
+        if self.dict.len() > before {
+            self.text_bytes += text.len() + ENTRY_BYTES;
+        }
+        Encoded::Text(code)
+    }
+
+    /// Whether texts took more than they may; then none came since, and what was built is not to be used.
+    pub(crate) fn is_full(&self) -> bool {
+        self.text_bytes > self.text_bytes_max
     }
 
     /// Puts a cell at a row.

@@ -3,8 +3,8 @@
 //! Owns: reading its columns block by block, and evaluating once per combination of values where all of them have
 //! dictionaries. Never does: know what functions mean (`expr`).
 
-use super::Fill;
 use super::build::{ColumnBuilder, Encoded};
+use super::{Fill, too_much};
 use crate::EngineError;
 use crate::intern::id_text;
 use crate::plan::{Field, PARENT_ID};
@@ -20,6 +20,8 @@ use store::segment::{BLOCK_ROWS, Codes, Dict, Layout, Scratch, Valid};
 
 /// Combinations of values for which results are remembered.
 const COMBINATIONS_MAX: usize = 1 << 22;
+/// Rows after which time and memory are looked at.
+const CHECK_ROWS: usize = 1 << 12;
 
 /// See [`crate::plan::Computation::Expression`].
 #[derive(Debug)]
@@ -191,7 +193,6 @@ impl Fill for Expression<'_> {
         let segment = &source.segments[index];
         let mut scratch = Scratch::default();
         for block in blocks {
-            run.check()?;
             let n = segment.block_rows(block);
             let times = if self.program.uses_time() { segment.read_times(block, &mut scratch)? } else { &[] };
             let mut cells = Vec::with_capacity(inputs.len());
@@ -204,6 +205,12 @@ impl Fill for Expression<'_> {
             }
             let base = block * BLOCK_ROWS;
             for row in 0..n {
+                if row % CHECK_ROWS == 0 {
+                    run.check()?;
+                    if out.is_full() {
+                        return Err(too_much(run));
+                    }
+                }
                 let at = BlockRow { inputs: &cells, times, row };
                 let cell = match &mut memory {
                     Some(memory) => memory.recall(&cells, row, || out.encode(&self.program.eval(&at))),
@@ -212,7 +219,7 @@ impl Fill for Expression<'_> {
                 out.push((base + row) as u32, cell);
             }
         }
-        Ok(())
+        if out.is_full() { Err(too_much(run)) } else { Ok(()) }
     }
 }
 

@@ -2,8 +2,8 @@
 //!
 //! Owns: which cells are taken over. Never does: interpret conditions (`scan::filter`).
 
-use super::Fill;
 use super::build::{ColumnBuilder, Encoded};
+use super::{Fill, too_much};
 use crate::EngineError;
 use crate::intern::id_text;
 use crate::plan::{Condition, Field, PARENT_ID};
@@ -74,6 +74,9 @@ impl Fill for Masked<'_> {
             }
             for (row, cell) in &found {
                 out.push(base + row, *cell);
+            }
+            if out.is_full() {
+                return Err(too_much(run));
             }
         }
         Ok(())

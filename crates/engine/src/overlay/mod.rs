@@ -118,7 +118,8 @@ impl<'s> Overlays<'s> {
         // What it takes while it is made: rows and values before they are encoded.
         let room = n_rows * 16;
         self.count(room)?;
-        let mut column = ColumnBuilder::new(n_rows);
+        let free = self.run.memory_bytes_max.saturating_sub(self.bytes());
+        let mut column = ColumnBuilder::new(n_rows, free / self.run.threads.max(1));
         match &computed.how {
             Computation::Expression { expr, inputs } => {
                 expression::Expression::new(expr, inputs).fill(source, index, blocks, self.run, &mut column)?;
@@ -141,12 +142,14 @@ impl<'s> Overlays<'s> {
     /// Counts bytes towards what the question may use.
     fn count(&self, bytes: usize) -> Result<(), EngineError> {
         let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > self.run.memory_bytes_max {
-            let hint = "filter more, narrow the time range, or use fewer calculated fields";
-            return Err(EngineError::Memory { limit: self.run.memory_bytes_max, what: "values of calculated fields", hint });
-        }
-        Ok(())
+        if before + bytes > self.run.memory_bytes_max { Err(too_much(self.run)) } else { Ok(()) }
     }
+}
+
+/// The values take more memory than the question may use.
+fn too_much(run: &Run) -> EngineError {
+    let hint = "filter more, narrow the time range, or use fewer calculated fields";
+    EngineError::Memory { limit: run.memory_bytes_max, what: "values of calculated fields", hint }
 }
 
 /// Adds a field with all computed fields that it needs.

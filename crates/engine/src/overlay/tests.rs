@@ -119,6 +119,29 @@ fn overlays_count_in_the_budget() {
 }
 
 #[test]
+fn texts_end_the_question_before_they_fill_the_memory() {
+    let segments = [segment(5_000)];
+    let copies = vec!["$id"; 500].join(", ");
+    let spec: QuerySpec = serde_json::from_value(json!({
+        "calculated_fields": [{"name": "x", "expression": format!("CONCAT({copies})")}], "breakdowns": ["x"], "start_time": 0, "end_time": 10,
+    }))
+    .unwrap();
+    // The texts are 80 MB.
+    let run = Run { memory_bytes_max: 1 << 20, ..Run::new(0) };
+    let plan = crate::check(&spec, &known(), &run, &Limits::default()).unwrap();
+    let caches = Caches::default();
+    let error = crate::run(&segments, &plan, &run, &caches).unwrap_err();
+    assert!(error.to_string().contains("calculated fields"), "{error}");
+    assert_eq!(caches.overlays.bytes(), 0);
+    let mut column = ColumnBuilder::new(10, 100);
+    for i in 0..10 {
+        column.text(&format!("text {i}"));
+        column.text("the same");
+    }
+    assert!(column.is_full());
+}
+
+#[test]
 fn nothing_is_computed_for_segments_that_other_conditions_rule_out() {
     let segments = [segment(1_000)];
     let caches = Caches::default();
