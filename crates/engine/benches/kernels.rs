@@ -48,7 +48,7 @@ impl Bed {
 
     fn contrast_plan(&self, column: &str) -> ContrastPlan {
         let spec = json!({"dataset": "d", "query": {"start_time": START_NS / 1_000_000_000, "end_time": START_NS / 1_000_000_000 + 1_000_000},
-                          "selection": {"filters": [{"column": "status", "op": "=", "value": 3}]}, "baseline": "rest", "columns": [column]});
+                          "selection": {"filters": [{"column": "status", "op": "=", "value": 3}]}, "baseline": "rest", "columns": [column], "max_conditions": 0});
         check_contrast(&serde_json::from_value(spec).unwrap(), &self.known, &self.run, &Limits::default()).unwrap()
     }
 }

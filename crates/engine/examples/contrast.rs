@@ -45,11 +45,22 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         segments.iter().map(|s| s.n_rows()).sum::<usize>(),
         segments.len()
     );
-    for (id, columns) in [("Q7", texts), ("Q7n", numbers), ("all", Value::Null)] {
+    for (id, columns, max_conditions) in [
+        ("Q7, counted", &texts, 0),
+        ("Q7, findings of one condition", &texts, 1),
+        ("Q7, findings of up to four", &texts, 4),
+        ("Q7n, counted", &numbers, 0),
+        ("Q7n, findings of one condition", &numbers, 1),
+        ("Q7n, findings of up to four", &numbers, 4),
+        ("every column, counted", &Value::Null, 0),
+        ("every column, findings of one condition", &Value::Null, 1),
+        ("every column, findings of up to four", &Value::Null, 4),
+    ] {
         let spec: ContrastSpec = serde_json::from_value(json!({
             "query": {"start_time": number("start_us"), "end_time": number("end_us")},
             "selection": {"filters": [{"column": "duration_ms", "op": ">", "value": 1000}, {"column": "service.name", "op": "=", "value": "image-export"}]},
             "columns": columns,
+            "max_conditions": max_conditions,
         }))?;
         let run = Run { threads, ..Run::new(0) };
         let plan = check_contrast(&spec, &known, &run, &Limits::default())?;
@@ -65,12 +76,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         times.sort_by(f64::total_cmp);
         let Some(answer) = last else { continue };
         println!(
-            "{id:4} first {first:7.1}, then {:7.2} ({:7.2})  {} columns, {} significant, selection {}",
+            "{id:40} first {first:7.1}, then {:7.2} ({:7.2})  {} columns, {} significant, {} findings",
             times[times.len() / 2],
             times[0],
             answer.columns.len(),
             answer.columns.iter().filter(|c| c.significant).count(),
-            answer.populations.selection.count
+            answer.findings.len()
         );
         if std::env::var_os("SHOW").is_some() {
             println!("{}", serde_json::to_string_pretty(&answer.findings)?);

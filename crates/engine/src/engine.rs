@@ -5,7 +5,7 @@
 use crate::check::{check_expression, known_column};
 use crate::intern::Caches;
 use crate::plan::{Field, OrderBy, OrderKey, Plan, TRACE_ID};
-use crate::{Answer, CalcOp, Columns, Condition, ContrastAnswer, EngineError, RawEvent, Run, check, check_contrast};
+use crate::{Answer, CalcOp, Columns, Condition, ContrastAnswer, EngineError, OnContrast, RawEvent, Run, check, check_contrast};
 use model::contrast::ContrastSpec;
 use model::query::{Combination, Direction, FilterOp, QuerySpec};
 use model::{Limits, TimeNs, Value};
@@ -150,12 +150,18 @@ impl Engine {
     }
 
     /// Compares a selection with a baseline over many columns.
-    pub fn contrast(&self, scope: &Scope, spec: &ContrastSpec, run: &Run) -> Result<ContrastAnswer, EngineError> {
+    pub fn contrast(
+        &self,
+        scope: &Scope,
+        spec: &ContrastSpec,
+        run: &Run,
+        on_partial: Option<OnContrast<'_>>,
+    ) -> Result<ContrastAnswer, EngineError> {
         self.exists(scope)?;
         let plan = check_contrast(spec, &self.known(scope), run, &self.options.limits)?;
         let (a, b) = (&plan.selection, &plan.other);
         let snapshot = self.snapshot(scope, a.start_ns.min(b.start_ns), a.end_ns.max(b.end_ns))?;
-        crate::contrast(&snapshot.segments, &names(&snapshot), &plan, run)
+        crate::contrast_with(&snapshot.segments, &names(&snapshot), &plan, run, on_partial)
     }
 
     /// Values of a column that start with `prefix`, the most frequent first, with the number of stored events.

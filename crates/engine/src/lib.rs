@@ -27,7 +27,8 @@ mod view;
 pub use answer::{Answer, Approximate, Cell, Heatmap, HeatmapScale, Meta, RawEvent, Row, Rows, Series};
 pub use check::{Columns, check, check_expression};
 pub use contrast::{
-    ContrastAnswer, ContrastColumn, ContrastPlan, ContrastValue, PopulationCount, Populations, Quantiles, Side, check_contrast, contrast,
+    ContrastAnswer, ContrastColumn, ContrastPlan, ContrastValue, Example, Finding, OnContrast, PopulationCount, Populations, Quantiles,
+    Share, Side, check_contrast, contrast, contrast_with,
 };
 pub use engine::{Engine, EngineOptions, SavedField};
 pub use error::EngineError;

@@ -23,6 +23,9 @@ pub struct ContrastSpec {
     /// Columns in the answer, if `columns` is absent; default 20.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limit: Option<i64>,
+    /// Conditions that a finding may join: 1 to 4 (the default); 0: no findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_conditions: Option<i64>,
 }
 
 /// Some events of the query: those that pass the filters, in a time of their own if one is given.

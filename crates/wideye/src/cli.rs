@@ -37,6 +37,9 @@ pub(crate) enum Command {
     /// Ask a question
     #[command(visible_alias = "q", after_long_help = QUERY_HELP)]
     Query(Box<QueryArgs>),
+    /// Say what is different about some events, over every column
+    #[command(visible_alias = "c", after_long_help = CONTRAST_HELP)]
+    Contrast(Box<ContrastArgs>),
     /// Send events from files
     #[command(after_help = IMPORT_HELP)]
     Import(ImportArgs),
@@ -195,6 +198,75 @@ Examples:
   wideye query 'EVENTS(name, duration_ms, user.id) in billing where error = true last 10m limit 5'
   wideye query -d billing -c 'COUNT' -w 'payment.declined = true' -b payment.provider --last 1d --json
   echo '{"breakdowns": ["service.name"]}' | wideye query --spec -"#;
+
+#[derive(Debug, Args)]
+pub(crate) struct ContrastArgs {
+    /// Which events are looked at: clauses `in`, `where`, `last`, `from … to …`, `unweighted` of the text form
+    pub(crate) text: Vec<String>,
+    /// Dataset, by name or slug; all of them if not given
+    #[arg(short, long)]
+    pub(crate) dataset: Option<String>,
+    /// Conditions on all events that are looked at
+    #[arg(short = 'w', long = "where", value_name = "CONDITIONS")]
+    pub(crate) conditions: Option<String>,
+    /// How far back: 90s, 30m, 2h, 1d
+    #[arg(short, long, value_name = "DURATION", conflicts_with = "from")]
+    pub(crate) last: Option<String>,
+    /// Start, inclusive: 2026-01-31T08:00:00Z, 2026-01-31, Unix seconds
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// End, exclusive
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+    /// The events in question: 'duration_ms > 1000 and error = true'
+    #[arg(short, long, value_name = "CONDITIONS")]
+    pub(crate) select: Option<String>,
+    /// Start of the events in question
+    #[arg(long, value_name = "TIME")]
+    pub(crate) select_from: Option<String>,
+    /// End of the events in question
+    #[arg(long, value_name = "TIME")]
+    pub(crate) select_to: Option<String>,
+    /// The events in question are the last so much of the time range
+    #[arg(long, value_name = "DURATION", conflicts_with_all = ["select_from", "select_to"])]
+    pub(crate) select_last: Option<String>,
+    /// Compare with events that meet these conditions instead of with all others
+    #[arg(long, value_name = "CONDITIONS")]
+    pub(crate) against: Option<String>,
+    /// Compare with the same so much earlier instead of with all others
+    #[arg(long, value_name = "DURATION")]
+    pub(crate) against_earlier: Option<String>,
+    /// Columns to compare; all if not given
+    #[arg(short, long, value_name = "COLUMNS")]
+    pub(crate) columns: Option<String>,
+    /// Columns in the answer
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) limit: Option<i64>,
+    /// Conditions that a finding may join: 1 to 4
+    #[arg(long, value_name = "N")]
+    pub(crate) max_conditions: Option<i64>,
+    /// Print the request that this stands for, and ask nothing
+    #[arg(long)]
+    pub(crate) show_spec: bool,
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+const CONTRAST_HELP: &str = r#"Both populations lie in the time range and meet the conditions of the text. The selection is what --select and its kin
+pick; the baseline is all the rest, unless --against or --against-earlier says otherwise.
+
+A finding is a condition, or two to four together, that holds for a far larger share of the selection than of the baseline. What chance
+explains is not listed, and neither is what wandered as much before. Clauses and conditions are those of `wideye query`.
+
+Examples:
+  wideye contrast 'in frontend last 2h' --select 'error = true'
+  wideye contrast 'in frontend where http.route exists last 6h' --select 'duration_ms > 1000'
+  wideye contrast 'in frontend last 3h' --select-last 10m
+  wideye contrast -d frontend --last 1h --against-earlier 1d
+  wideye contrast -d frontend --last 2h --select 'build = 8' --against 'build = 7' --json"#;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {

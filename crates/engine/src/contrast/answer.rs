@@ -4,6 +4,7 @@
 
 use crate::{Cell, Meta};
 use serde::Serialize;
+use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -12,10 +13,13 @@ use std::sync::Arc;
 pub struct ContrastAnswer {
     /// Both sides, in words and with counts.
     pub populations: Populations,
-    /// Explanations across columns. None are made yet: read `columns`.
-    pub findings: Vec<serde_json::Value>,
+    /// Conditions, alone or together, that hold for far more of the selection: the best explanations first.
+    pub findings: Vec<Finding>,
     /// Columns, those that differ most first.
     pub columns: Vec<ContrastColumn>,
+    /// Columns whose values hardly repeat: ids explain nothing. Empty if the columns were named.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<Arc<str>>,
     /// How the answer came about.
     pub meta: Meta,
 }
@@ -39,14 +43,63 @@ pub struct PopulationCount {
     pub words: String,
 }
 
+/// What explains the selection: conditions that hold together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Finding {
+    /// The conditions, as filters of a question.
+    pub conditions: Vec<Json>,
+    /// How much of the selection meets them.
+    pub selection: Share,
+    /// How much of the baseline does.
+    pub baseline: Share,
+    /// Difference of the shares, with events compared at the same times, or with their neighbours in time.
+    pub effect: f64,
+    /// What it is at least.
+    pub lower_bound: f64,
+    /// Probability that chance alone, slow wandering included, makes such a difference.
+    pub chance: f64,
+    /// Share of the selection divided by that of the baseline; null if the baseline has none.
+    pub lift: Option<f64>,
+    /// Share of the selection among all events that meet the conditions.
+    pub precision: f64,
+    /// The same in words.
+    pub sentence: String,
+    /// Conditions on other columns that hold for nearly the same events.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub same_as: Vec<Json>,
+    /// An event of the selection that meets them.
+    pub example: Option<Example>,
+    /// Filters of a question to go on with: those of this one, and the conditions.
+    pub filters: Vec<Json>,
+}
+
+/// Part of a population.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Share {
+    /// Weight of its events.
+    #[serde(serialize_with = "number")]
+    pub count: f64,
+    /// Share of the population, 0 to 1.
+    pub share: f64,
+}
+
+/// An event that shows a finding.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Example {
+    /// Event time, RFC 3339.
+    pub time: String,
+    /// Its ids, its name, and the columns of the conditions.
+    pub data: BTreeMap<String, Cell>,
+}
+
 /// A column on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ContrastColumn {
     /// Name.
     pub column: Arc<str>,
-    /// `number`, `text`, `boolean`, `id` or `mixed`.
+    /// `number`, `text`, `boolean`, `id` (hardly any value repeats) or `mixed`.
     pub kind: &'static str,
-    /// Lower bound of the largest difference of shares (text) or of distributions (numbers); 0 if chance explains it.
+    /// Lower bound of the largest difference that one condition on it makes; 0 if chance explains it.
     pub score: f64,
     /// Whether chance does not explain the difference.
     pub significant: bool,

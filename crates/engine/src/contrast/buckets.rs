@@ -3,7 +3,7 @@
 //! Owns: a table with a page per octave, so that adding costs two loads and nothing is paid for octaves without numbers.
 //! Never does: read numbers.
 
-use super::column::Pair;
+use super::stats::Pair;
 
 /// Buckets of one octave of numbers.
 const PAGE: usize = 64;
@@ -19,10 +19,6 @@ pub(super) struct Buckets {
 }
 
 impl Buckets {
-    pub(super) fn is_empty(&self) -> bool {
-        self.pages.is_empty()
-    }
-
     /// The weights of a bucket.
     #[inline]
     pub(super) fn slot(&mut self, bucket: u32) -> &mut Pair {
@@ -41,7 +37,7 @@ impl Buckets {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, Pair)> {
         self.index.iter().enumerate().filter(|(_, place)| **place > 0).flat_map(|(i, place)| {
             let slots = self.pages[*place as usize - 1].iter().enumerate();
-            slots.filter(|(_, p)| p.selection != 0.0 || p.other != 0.0).map(move |(k, p)| ((i * PAGE + k) as u32, *p))
+            slots.filter(|(_, p)| p.selection.weight != 0.0 || p.other.weight != 0.0).map(move |(k, p)| ((i * PAGE + k) as u32, *p))
         })
     }
 }
@@ -53,13 +49,13 @@ mod tests {
     #[test]
     fn buckets_come_back_in_order_with_what_was_added() {
         let mut b = Buckets::default();
-        assert!(b.is_empty() && b.iter().next().is_none());
+        assert!(b.iter().next().is_none());
         let added = [(262_143u32, 1.0), (0, 2.0), (131_072, 3.0), (131_073, 4.0), (0, 5.0)];
         for (bucket, w) in added {
-            b.slot(bucket).other += w;
+            b.slot(bucket).other.add(w);
         }
-        b.slot(64).selection += 9.0;
-        let got: Vec<(u32, f64, f64)> = b.iter().map(|(k, p)| (k, p.selection, p.other)).collect();
+        b.slot(64).selection.add(9.0);
+        let got: Vec<(u32, f64, f64)> = b.iter().map(|(k, p)| (k, p.selection.weight, p.other.weight)).collect();
         assert_eq!(got, [(0, 0.0, 7.0), (64, 9.0, 0.0), (131_072, 0.0, 3.0), (131_073, 0.0, 4.0), (262_143, 0.0, 1.0)]);
     }
 }

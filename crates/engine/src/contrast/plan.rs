@@ -12,6 +12,8 @@ use std::sync::Arc;
 
 /// Columns in the answer unless the question says otherwise.
 const COLUMNS_DEFAULT: usize = 20;
+/// Conditions of a finding.
+const CONDITIONS_MAX: usize = 4;
 
 /// Events in a time that pass every group of conditions.
 #[derive(Clone, Debug, PartialEq)]
@@ -39,6 +41,10 @@ pub struct ContrastPlan {
     pub limit: usize,
     /// Whether stored events are counted instead of being weighed by sample rate.
     pub usage_mode: bool,
+    /// Conditions of a finding, at most; 0: no findings.
+    pub max_conditions: usize,
+    /// The question's filters, for those of findings; empty if they are joined by `or`.
+    pub filters: Vec<serde_json::Value>,
 }
 
 /// Checks a comparison against the columns of its dataset.
@@ -103,7 +109,17 @@ pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limit
             _ => return Err(EngineError::invalid(format!("limit must be between 1 and {}, not {n}", limits.result_rows_max))),
         },
     };
-    Ok(ContrastPlan { selection, other, rest, columns, limit, usage_mode: query.usage_mode.unwrap_or(false) })
+    let max_conditions = match spec.max_conditions {
+        None => CONDITIONS_MAX,
+        Some(n) => usize::try_from(n)
+            .ok()
+            .filter(|n| *n <= CONDITIONS_MAX)
+            .ok_or_else(|| EngineError::invalid(format!("max_conditions must be between 0 and {CONDITIONS_MAX}, not {n}")))?,
+    };
+    let any = query.filter_combination == Some(Combination::Or) && query.filters.len() > 1;
+    let filters = query.filters.iter().filter(|_| !any).filter_map(|f| serde_json::to_value(f).ok()).collect();
+    let usage_mode = query.usage_mode.unwrap_or(false);
+    Ok(ContrastPlan { selection, other, rest, columns, limit, usage_mode, max_conditions, filters })
 }
 
 impl ContrastPlan {
@@ -113,9 +129,10 @@ impl ContrastPlan {
         sides.flat_map(|s| &s.groups).flat_map(|(conditions, _)| conditions).map(|c| &c.field)
     }
 
-    /// Whether the selection's own filters look at a column: then it differs by definition.
+    /// Whether the filters that make the populations look at a column: then it differs by definition.
     pub(crate) fn selected_by(&self, column: &str) -> bool {
-        self.selection.groups.iter().flat_map(|(c, _)| c).any(|c| c.field.name() == column)
+        let other = if self.rest { &[] } else { self.other.groups.as_slice() };
+        self.selection.groups.iter().chain(other).flat_map(|(c, _)| c).any(|c| c.field.name() == column)
     }
 
     /// The selection in words.

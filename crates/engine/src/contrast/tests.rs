@@ -171,3 +171,144 @@ fn bad_comparisons_say_what_to_do() {
         assert!(error.contains(says), "{error}");
     }
 }
+
+#[test]
+fn findings_name_the_cause_with_shares_and_an_example() {
+    let rows = rows(40_000);
+    for weighted in [false, true] {
+        let segments = segments(&rows, weighted);
+        let answer = ask(
+            &segments,
+            json!({"query": {"start_time": 0, "end_time": 100, "filters": [{"column": "noise", "op": "!=", "value": "n4"}]},
+                   "selection": {"filters": [{"column": "slow", "op": "=", "value": true}]}}),
+        )
+        .unwrap();
+        let build = answer.findings.iter().find(|f| f.conditions[0]["column"] == "build").unwrap();
+        assert_eq!(build.conditions, [json!({"column": "build", "op": "=", "value": "7"})]);
+        // Counted from the events, as by hand.
+        let inside = |r: &Row| r.2["noise"] != Value::Str("n4".into());
+        let slow = |r: &Row| r.2["slow"] == Value::Bool(true);
+        let want = by_hand(&rows, weighted, "build", |r| inside(r) && slow(r), inside)[&format!("{:?}", Cell::Str("7".into()))];
+        assert!((build.selection.count - want.0).abs() < 1e-6 && (build.baseline.count - want.1).abs() < 1e-6, "{build:?} {want:?}");
+        assert!((build.selection.share - build.selection.count / answer.populations.selection.count).abs() < 1e-9);
+        assert!(build.lower_bound > 0.5 && build.lower_bound < build.effect && build.lift.unwrap() > 5.0);
+        assert!(build.sentence.starts_with("build = 7: ") && build.sentence.contains(" of the baseline ("), "{}", build.sentence);
+        assert_eq!(build.example.as_ref().unwrap().data["build"], Cell::Str("7".into()));
+        assert_eq!(build.filters, [json!({"column": "noise", "op": "!=", "value": "n4"}), build.conditions[0].clone()]);
+        // What is missing, and what is larger, are found as well; ids are set aside.
+        let named =
+            |column: &str| answer.findings.iter().flat_map(|f| f.conditions.iter().chain(&f.same_as)).any(|c| c["column"] == column);
+        assert!(named("ms") && named("cache"), "{:?}", answer.findings.iter().map(|f| &f.sentence).collect::<Vec<_>>());
+        assert!(!named("noise") && !named("size") && !named("user"));
+        assert!(answer.set_aside.iter().any(|c| &**c == "span"));
+    }
+}
+
+#[test]
+fn the_best_so_far_is_told_and_findings_can_be_left_out() {
+    let rows = rows(20_000);
+    let segments = segments(&rows, false);
+    let spec = |n: i64| {
+        json!({"query": {"start_time": 0, "end_time": 100}, "selection": {"filters": [{"column": "slow", "op": "=", "value": true}]},
+               "max_conditions": n})
+    };
+    assert!(ask(&segments, spec(0)).unwrap().findings.is_empty());
+    assert!(
+        ask(&segments, spec(1)).unwrap().findings.iter().all(|f| f.conditions.iter().all(|c| c["column"] == f.conditions[0]["column"]))
+    );
+    assert!(ask(&segments, spec(5)).unwrap_err().to_string().contains("max_conditions"));
+    let known: HashSet<String> = segments.iter().flat_map(|s| s.columns().map(|c| c.name.to_owned())).collect();
+    let run = Run::new(0);
+    let plan = check_contrast(&serde_json::from_value(spec(4)).unwrap(), &known, &run, &Limits::default()).unwrap();
+    let told = parking_lot::Mutex::new(Vec::new());
+    let tell = |answer: ContrastAnswer| told.lock().push(answer);
+    let last = contrast_with(&segments, &[], &plan, &run, Some((Duration::ZERO, &tell))).unwrap();
+    let told = told.into_inner();
+    assert!(!told.is_empty() && told.iter().all(|a| a.findings.is_empty() && a.populations == last.populations));
+    assert_eq!(told.last().unwrap().meta.coverage, 1.0);
+    assert!(!last.findings.is_empty());
+}
+
+#[test]
+fn what_wanders_by_itself_is_no_finding_and_what_jumps_is() {
+    // A column that drifts over the day, one that jumps in the last hour; many events, so that chance alone explains neither.
+    let mut state = 5u64;
+    let mut next = move || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let n = 60_000;
+    let rows: Vec<Row> = (0..n)
+        .map(|i| {
+            let hour = i as f64 / n as f64 * 24.0;
+            let text = |yes: bool| Value::Str(if yes { "on" } else { "off" }.into());
+            let drift = 0.3 + 0.3 * (hour / 3.8).sin() + 0.01 * hour;
+            let f = BTreeMap::from([
+                ("drift", text(next() < drift)),
+                ("jump", text(next() < if hour >= 23.0 { 0.5 } else { 0.2 })),
+                ("steady", text(next() < 0.4)),
+            ]);
+            ((hour * 3600e9) as i64, 1.0, f)
+        })
+        .collect();
+    let segments = segments(&rows, false);
+    let answer =
+        ask(&segments, json!({"query": {"start_time": 0, "end_time": 86_400}, "selection": {"start_time": 82_800, "end_time": 86_400}}))
+            .unwrap();
+    let significant: Vec<&str> = answer.columns.iter().filter(|c| c.significant).map(|c| &*c.column).collect();
+    assert_eq!(significant, ["jump"]);
+    assert_eq!(answer.findings[0].conditions, [json!({"column": "jump", "op": "=", "value": "on"})]);
+    // The same drift beside a cause that is there only late in the day: events of the same time are compared.
+    let late = |r: &Row| r.0 >= 61_200_000_000_000 && r.2["steady"] == Value::Str("on".into());
+    let mut k = 0u32;
+    let rows: Vec<Row> = rows
+        .iter()
+        .map(|r| {
+            k = k.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let mut r = r.clone();
+            let failed = (k >> 8) % 1000 < if late(&r) { 400 } else { 4 };
+            r.2.insert("failed", Value::Bool(failed));
+            r
+        })
+        .collect();
+    let segments = self::segments(&rows, false);
+    let answer = ask(
+        &segments,
+        json!({"query": {"start_time": 0, "end_time": 86_400}, "selection": {"filters": [{"column": "failed", "op": "=", "value": true}]}}),
+    )
+    .unwrap();
+    let significant: Vec<&str> = answer.columns.iter().filter(|c| c.significant).map(|c| &*c.column).collect();
+    assert_eq!(significant, ["steady"], "{:?}", answer.findings);
+}
+
+#[test]
+fn spans_logs_and_span_events_are_compared_alike() {
+    let mut b = BatchBuilder::new();
+    for i in 0..6_000i64 {
+        b.begin();
+        let kind = ["span", "log", "span_event", "link"][i as usize % 4];
+        let c = b.column("meta.annotation_type");
+        b.str(c, kind);
+        let c = b.column("slow");
+        b.bool(c, i % 10 == 0);
+        if kind == "log" {
+            let c = b.column("body");
+            b.str(c, if i % 10 == 0 || i % 7 == 0 { "disk full" } else { "ok" });
+        }
+        if kind == "span" {
+            let c = b.column("duration_ms");
+            b.float(c, (i % 97) as f64);
+        }
+        b.end(i * 1_000_000, 1.0);
+    }
+    let segments = vec![Arc::new(Segment::from_bytes(encode(&b.finish())).unwrap())];
+    let answer = ask(
+        &segments,
+        json!({"query": {"start_time": 0, "end_time": 100, "filters": [{"column": "meta.annotation_type", "op": "!=", "value": "span"}]},
+               "selection": {"filters": [{"column": "body", "op": "=", "value": "disk full"}]}, "columns": ["meta.annotation_type", "slow"]}),
+    )
+    .unwrap();
+    let log = answer.columns.iter().find(|c| &*c.column == "meta.annotation_type").unwrap();
+    assert_eq!(log.values[0].value, Cell::Str("log".into()));
+    assert_eq!((log.values[0].selection, log.significant), (answer.populations.selection.count, true));
+}

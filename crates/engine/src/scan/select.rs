@@ -197,6 +197,33 @@ impl<'a> Rows<'a> {
         }
     }
 
+    pub(crate) fn first(&self) -> Option<usize> {
+        match self {
+            Rows::Range(low, high) => (low < high).then_some(*low),
+            Rows::List(rows) => rows.first().map(|r| *r as usize),
+        }
+    }
+
+    pub(crate) fn last(&self) -> Option<usize> {
+        match self {
+            Rows::Range(low, high) => (low < high).then(|| high - 1),
+            Rows::List(rows) => rows.last().map(|r| *r as usize),
+        }
+    }
+
+    /// Those from one row up to another.
+    pub(crate) fn between(&self, from: usize, to: usize) -> Rows<'a> {
+        match *self {
+            Rows::Range(low, high) => {
+                let low = low.clamp(from, to);
+                Rows::Range(low, high.clamp(low, to))
+            }
+            Rows::List(rows) => {
+                Rows::List(&rows[rows.partition_point(|r| (*r as usize) < from)..rows.partition_point(|r| (*r as usize) < to)])
+            }
+        }
+    }
+
     /// Without the first `n`.
     pub(crate) fn skip(self, n: usize) -> Rows<'a> {
         match self {

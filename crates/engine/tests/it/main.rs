@@ -6,6 +6,7 @@ mod agree;
 mod compare;
 #[path = "../../../store/tests/it/events.rs"]
 mod events;
+mod faults;
 mod oracle;
 mod questions;
 mod through_store;

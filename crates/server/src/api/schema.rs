@@ -237,6 +237,10 @@ pub(crate) struct ContrastRequestSchema {
     pub(crate) columns: Option<Vec<String>>,
     /// Columns in the answer (default 20).
     pub(crate) limit: Option<i64>,
+    /// Conditions that a finding may join, 1 to 4 (default); 0: no findings.
+    pub(crate) max_conditions: Option<i64>,
+    /// Answer line by line: a plan, the best answer so far (`partial`) several times, the `final` one.
+    pub(crate) stream: Option<bool>,
 }
 
 /// Some events of the query.
@@ -257,11 +261,43 @@ pub(crate) struct PopulationSchema {
 pub(crate) struct ContrastAnswerSchema {
     /// `selection` and `baseline`, each with `count` (weighted) and `words`.
     pub(crate) populations: Json,
-    /// Empty for now.
-    pub(crate) findings: Vec<Json>,
+    /// Conditions, alone or together, that hold for far more of the selection, the best explanation first.
+    pub(crate) findings: Vec<FindingSchema>,
     /// `column`, `kind`, `score`, `significant`, `values` (`value`, `selection`, `baseline`) and for numbers `quantiles`.
     pub(crate) columns: Vec<Json>,
+    /// Columns of ids, which explain nothing.
+    pub(crate) set_aside: Option<Vec<String>>,
     pub(crate) meta: Json,
+}
+
+/// What explains the selection.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Finding)]
+pub(crate) struct FindingSchema {
+    /// They hold together.
+    pub(crate) conditions: Vec<FilterSchema>,
+    /// `count` (weighted) and `share` of the selection that meets them.
+    pub(crate) selection: Json,
+    /// The same of the baseline.
+    pub(crate) baseline: Json,
+    /// Difference of the shares, compared at the same times or with their neighbours in time.
+    pub(crate) effect: f64,
+    /// What it is at least (95 %).
+    pub(crate) lower_bound: f64,
+    /// Probability that chance makes such a difference.
+    pub(crate) chance: f64,
+    /// Ratio of the shares; null if the baseline has none.
+    pub(crate) lift: Option<f64>,
+    /// Share of the selection among all events that meet the conditions.
+    pub(crate) precision: f64,
+    /// The same in words.
+    pub(crate) sentence: String,
+    /// Conditions on other columns that hold for nearly the same events.
+    pub(crate) same_as: Option<Vec<FilterSchema>>,
+    /// `time` and `data` of an event of the selection that meets them.
+    pub(crate) example: Json,
+    /// Filters of a question to go on with.
+    pub(crate) filters: Vec<FilterSchema>,
 }
 
 /// A question: Honeycomb's query specification.

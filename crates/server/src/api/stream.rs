@@ -27,18 +27,18 @@ use tokio::sync::mpsc::{Receiver, Sender, channel};
 /// Messages that wait for the reader; progress beyond them is left out.
 const MESSAGES_MAX: usize = 8;
 /// How often a partial answer is told.
-const PARTIAL_EVERY: Duration = Duration::from_millis(250);
+pub(super) const PARTIAL_EVERY: Duration = Duration::from_millis(250);
 
 /// A message with the fields of an answer.
 #[derive(Serialize)]
-struct WithAnswer<'a> {
+pub(super) struct WithAnswer<'a, T> {
     #[serde(rename = "type")]
-    kind: &'static str,
+    pub(super) kind: &'static str,
     #[serde(flatten)]
-    answer: &'a engine::Answer,
+    pub(super) answer: &'a T,
 }
 
-fn line(message: &impl Serialize) -> Result<Bytes, Failure> {
+pub(super) fn line(message: &impl Serialize) -> Result<Bytes, Failure> {
     let mut bytes = serde_json::to_vec(message).map_err(not_json)?;
     bytes.push(b'\n');
     Ok(bytes.into())
@@ -46,11 +46,21 @@ fn line(message: &impl Serialize) -> Result<Bytes, Failure> {
 
 /// Starts the run and answers at once; the messages follow.
 pub(crate) fn answer(call: &Call, run: RunHandle, request: QueryRequest) -> Response<Body> {
-    let (sender, receiver) = channel(MESSAGES_MAX);
-    let cancel = Arc::clone(&run.cancel);
     let (app, record) = (Arc::clone(&call.app), Arc::clone(&call.record));
+    respond(call, Arc::clone(&run.cancel), move |sender| async move { drive(&app, &run, request, &sender, record).await })
+}
+
+/// Answers with the messages that `drive` sends; if it fails, an error is the last of them.
+pub(super) fn respond<F, D>(call: &Call, cancel: Arc<AtomicBool>, drive: D) -> Response<Body>
+where
+    F: Future<Output = Result<(), Failure>> + Send + 'static,
+    D: FnOnce(Sender<Bytes>) -> F,
+{
+    let (sender, receiver) = channel(MESSAGES_MAX);
+    let record = Arc::clone(&call.record);
+    let work = drive(sender.clone());
     tokio::spawn(async move {
-        if let Err(failure) = drive(&app, &run, request, &sender, Arc::clone(&record)).await {
+        if let Err(failure) = work.await {
             record.failed(&failure);
             let mut message = failure.native_body();
             message["type"] = "error".into();

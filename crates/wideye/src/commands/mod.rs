@@ -3,6 +3,7 @@
 //! Owns: the steps of a command. Never does: parse flags (cli) or lay out answers (render).
 
 mod check;
+mod contrast;
 mod demo;
 mod export;
 mod keys;
@@ -26,6 +27,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
     match &cli.command {
         Command::Serve(args) => serve::run(args.config.as_deref(), &args.settings.given),
         Command::Query(args) => query::run(args, &mut out),
+        Command::Contrast(args) => contrast::run(args, &mut out),
         Command::Import(args) => import::run(args),
         Command::Export(args) => export::run(args, &mut out),
         Command::Datasets(args) => lists::datasets(args, &mut out),

@@ -121,19 +121,19 @@ fn field(text: &str) -> Result<CalculatedField, CliError> {
     }
 }
 
-fn parse(text: &str) -> Result<Question, CliError> {
+pub(super) fn parse(text: &str) -> Result<Question, CliError> {
     read(text, question::parse)
 }
 
-fn read<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Result<T, CliError> {
+pub(super) fn read<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Result<T, CliError> {
     parse(text).map_err(|wrong| CliError::Question(wrong.shown(text)))
 }
 
-fn duration(text: &str, flag: &str) -> Result<f64, CliError> {
+pub(super) fn duration(text: &str, flag: &str) -> Result<f64, CliError> {
     question::duration_s(text).ok_or_else(|| CliError::Usage(format!("{flag} {text}: expected a duration such as 30s, 10m, 2h or 1d")))
 }
 
-fn instant(text: &str, flag: &str) -> Result<Json, CliError> {
+pub(super) fn instant(text: &str, flag: &str) -> Result<Json, CliError> {
     question::instant(text)
         .ok_or_else(|| CliError::Usage(format!("{flag} {text}: expected a time such as 2026-01-31T08:00:00Z, 2026-01-31 or Unix seconds")))
 }

@@ -3,12 +3,14 @@
 //! Owns: layout. Never does: compute answers.
 
 mod chart;
+mod contrast;
 mod heatmap;
 mod table;
 #[cfg(test)]
 mod tests;
 mod time;
 
+pub(crate) use contrast::contrast;
 pub(crate) use table::{Align, Table};
 pub(crate) use time::{clock, epoch_s};
 

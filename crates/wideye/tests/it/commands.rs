@@ -159,8 +159,62 @@ fn keys_are_made_listed_and_revoked() {
 }
 
 #[test]
+fn contrast_says_what_is_different() {
+    use std::fmt::Write;
+    let server = Server::start();
+    let mut lines = String::new();
+    for i in 0..4_000u32 {
+        let build = i % 7;
+        let (hour, minute) = (12 + i / 1_000 % 4, i / 17 % 60);
+        let failed = build == 3 && i % 2 == 0 || i % 101 == 0;
+        writeln!(
+            lines,
+            r#"{{"time":"2026-11-22T{hour}:{minute:02}:00Z","build":"b{build}","host":"h{}","error":{failed},"trace.trace_id":"{i:032x}"}}"#,
+            i % 5
+        )
+        .unwrap();
+    }
+    assert!(server.run_with(&["import", "-d", "shop", "-"], &lines).status.success());
+    const DAY: &str = "in shop from 2026-11-22T12:00:00Z to 2026-11-22T16:00:00Z";
+    let said = stdout(&server.run(&["contrast", DAY, "--select", "error = true"]));
+    assert!(said.starts_with("selection") && said.contains("all other events"), "{said}");
+    assert!(said.contains("1. build = b3: ") && said.contains('█') && said.contains("trace 0000"), "{said}");
+    assert!(!said.contains("host =") && !said.contains('\u{1b}'), "{said}");
+
+    let answer = stdout(&server.run(&["contrast", DAY, "--select", "error = true", "--json", "--max-conditions", "1"]));
+    let answer: Json = serde_json::from_str(&answer).unwrap();
+    assert_eq!(answer["findings"][0]["conditions"], serde_json::json!([{"column": "build", "op": "=", "value": "b3"}]));
+    // What a finding gives to go on with is a question's filters.
+    let count = stdout(&server.run(&["query", "--json", &format!("COUNT where build = b3 {DAY}")]));
+    let count: Json = serde_json::from_str(&count).unwrap();
+    let finding = &answer["findings"][0];
+    let both = finding["selection"]["count"].as_f64().unwrap() + finding["baseline"]["count"].as_f64().unwrap();
+    assert_eq!(count["results"][0]["data"]["COUNT"].as_f64(), Some(both));
+
+    // An hour against the hour before: the same mix.
+    let quiet = server.run(&[
+        "contrast",
+        DAY,
+        "--select-from",
+        "2026-11-22T13:00:00Z",
+        "--select-to",
+        "2026-11-22T14:00:00Z",
+        "--against-earlier",
+        "1h",
+    ]);
+    assert!(stdout(&quiet).contains("nothing differs more than chance"), "{}", stdout(&quiet));
+    let spec = stdout(&wideye(&["contrast", DAY, "--select-last", "10m", "--against", "build = b1", "--show-spec"]));
+    let spec: Json = serde_json::from_str(&spec).unwrap();
+    let range = |p: &Json| p["end_time"].as_f64().unwrap() - p["start_time"].as_f64().unwrap();
+    assert_eq!((range(&spec["selection"]), range(&spec["query"]), &spec["dataset"]), (600.0, 14_400.0, &Json::from("shop")));
+    assert_eq!(spec["baseline"]["filters"][0]["column"], "build");
+    assert_eq!(wideye(&["contrast", DAY]).status.code(), Some(2));
+    assert_eq!(wideye(&["contrast", "COUNT by a", "--select", "b = 1"]).status.code(), Some(2));
+}
+
+#[test]
 fn help_shows_examples_and_the_grammar() {
-    for command in ["serve", "query", "import", "export", "columns", "trace", "keys", "demo", "fleet"] {
+    for command in ["serve", "query", "contrast", "import", "export", "columns", "trace", "keys", "demo", "fleet"] {
         let help = stdout(&wideye(&[command, "--help"]));
         assert!(help.contains("Example") && help.contains(&format!("wideye {command}")), "{help}");
     }

@@ -1,0 +1,156 @@
+//! `wideye contrast`: text and flags to a comparison, the server's answer to the terminal.
+//!
+//! Owns: how text and flags join. Never does: the grammar (question), drawing (render).
+
+use super::{
+    ALL,
+    query::{duration, instant, parse, read},
+};
+use crate::{cli::ContrastArgs, client::Client, error::CliError, question, render, term::Out};
+use model::query::{Combination, Filter, QuerySpec};
+use serde_json::{Map, Value as Json, json};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Seconds that a question covers unless it says otherwise.
+const RANGE_DEFAULT_S: f64 = 7200.0;
+
+pub(super) fn run(args: &ContrastArgs, out: &mut Out) -> Result<(), CliError> {
+    let body = request(args)?;
+    if args.show_spec {
+        return out.line(format_args!("{body:#}"));
+    }
+    let client = Client::new(&args.server.url, args.server.key.as_deref())?;
+    let answer = client.post_json("/api/v1/contrast", &body)?;
+    if args.json {
+        return out.line(format_args!("{answer:#}"));
+    }
+    render::contrast(out, &answer)
+}
+
+/// The request that text and flags state.
+fn request(args: &ContrastArgs) -> Result<Json, CliError> {
+    let q = parse(&args.text.join(" "))?;
+    let mut spec = q.spec;
+    if spec.calculations.is_some() || !spec.breakdowns.is_empty() || !spec.orders.is_empty() || !spec.havings.is_empty() {
+        return Err(CliError::Usage("a comparison takes the clauses `in`, `where`, `last`, `from … to …` and `unweighted` only".into()));
+    }
+    if let Some(text) = &args.conditions {
+        let (filters, combination) = conditions(text)?;
+        if !spec.filters.is_empty() && (combination.is_some() || spec.filter_combination.is_some()) {
+            let any = [combination, spec.filter_combination].contains(&Some(Combination::Or));
+            if any {
+                return Err(CliError::Usage(
+                    "conditions of the text and of --where are joined by `and`; with `or`, put all in one place".into(),
+                ));
+            }
+        }
+        spec.filters.extend(filters);
+        spec.filter_combination = spec.filter_combination.or(combination);
+    }
+    if let Some(text) = &args.last {
+        spec.time_range = Some(duration(text, "--last")?);
+    }
+    if let Some(text) = &args.from {
+        spec.start_time = Some(instant(text, "--from")?);
+    }
+    if let Some(text) = &args.to {
+        spec.end_time = Some(instant(text, "--to")?);
+    }
+    let mut selection = population(args.select.as_deref())?;
+    for (name, value, flag) in [("start_time", &args.select_from, "--select-from"), ("end_time", &args.select_to, "--select-to")] {
+        if let Some(text) = value {
+            selection.insert(name.into(), instant(text, flag)?);
+        }
+    }
+    if selection.contains_key("start_time") != selection.contains_key("end_time") {
+        // The other end is that of the question.
+        let (start, end) = fixed(&mut spec)?;
+        selection.entry("start_time").or_insert(json!(start));
+        selection.entry("end_time").or_insert(json!(end));
+    }
+    if let Some(text) = &args.select_last {
+        let (_, end) = fixed(&mut spec)?;
+        let length = duration(text, "--select-last")?;
+        selection.insert("start_time".into(), json!(end - length));
+        selection.insert("end_time".into(), json!(end));
+    }
+    let mut baseline = match &args.against {
+        Some(text) => Some(population(Some(text))?),
+        None => args.against_earlier.as_ref().map(|_| population(args.select.as_deref())).transpose()?,
+    };
+    if let (Some(text), Some(baseline)) = (&args.against_earlier, &mut baseline) {
+        let earlier = duration(text, "--against-earlier")?;
+        let (start, end) = fixed(&mut spec)?;
+        let of = |name: &str, otherwise: f64| selection.get(name).and_then(seconds).unwrap_or(otherwise);
+        let (start, end) = (of("start_time", start), of("end_time", end));
+        baseline.insert("start_time".into(), json!(start - earlier));
+        baseline.insert("end_time".into(), json!(end - earlier));
+    }
+    if selection.is_empty() && baseline.is_none() {
+        return Err(CliError::Usage(
+            "say which events are in question: --select 'error = true', --select-last 10m, or --against-earlier 1d".into(),
+        ));
+    }
+    let mut body = json!({
+        "dataset": args.dataset.clone().or(q.dataset).unwrap_or_else(|| ALL.to_owned()),
+        "query": spec,
+        "selection": selection,
+    });
+    if let Some(baseline) = baseline {
+        body["baseline"] = baseline.into();
+    }
+    if let Some(text) = &args.columns {
+        body["columns"] = json!(read(text, question::parse_breakdowns)?);
+    }
+    for (name, value) in [("limit", args.limit), ("max_conditions", args.max_conditions)] {
+        if let Some(n) = value {
+            body[name] = n.into();
+        }
+    }
+    Ok(body)
+}
+
+fn conditions(text: &str) -> Result<(Vec<Filter>, Option<Combination>), CliError> {
+    read(text, question::parse_conditions)
+}
+
+fn population(text: Option<&str>) -> Result<Map<String, Json>, CliError> {
+    let mut population = Map::new();
+    if let Some(text) = text {
+        let (filters, combination) = conditions(text)?;
+        population.insert("filters".into(), json!(filters));
+        if let Some(combination) = combination {
+            population.insert("filter_combination".into(), json!(combination));
+        }
+    }
+    Ok(population)
+}
+
+/// Unix seconds of a time in a request.
+fn seconds(time: &Json) -> Option<f64> {
+    match time {
+        Json::String(text) => render::epoch_s(text).or_else(|| text.parse().ok()),
+        time => time.as_f64(),
+    }
+}
+
+/// Makes the time range of the question an absolute one, so that others can be said relative to it.
+fn fixed(spec: &mut QuerySpec) -> Result<(f64, f64), CliError> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64().floor());
+    let read = |time: &Option<Json>| {
+        time.as_ref()
+            .map(|t| seconds(t).ok_or_else(|| CliError::Usage(format!("{t} is not a time that others can be relative to"))))
+            .transpose()
+    };
+    let range = spec.time_range.unwrap_or(RANGE_DEFAULT_S);
+    let (start, end) = match (read(&spec.start_time)?, read(&spec.end_time)?) {
+        (Some(start), Some(end)) => (start, end),
+        (Some(start), None) => (start, spec.time_range.map_or(now, |r| start + r)),
+        (None, Some(end)) => (end - range, end),
+        (None, None) => (now - range, now),
+    };
+    spec.time_range = None;
+    spec.start_time = Some(json!(start));
+    spec.end_time = Some(json!(end));
+    Ok((start, end))
+}
