@@ -184,7 +184,8 @@ impl Contrast<'_> {
             self.take_back(verdicts, &significant, &slices, &seen, threshold)?;
             ranked.retain(|v| verdicts[*v].answer.significant);
             ranked.sort_by(|a, b| verdicts[*b].answer.score.total_cmp(&verdicts[*a].answer.score));
-            if !fooled || ranked.is_empty() {
+            let fresh = ranked.iter().take(COLUMNS_SEARCHED).any(|v| !chosen.iter().any(|(c, _)| c == v));
+            if !fooled || !fresh {
                 break (chosen, table, clock);
             }
             seen.fill(true);
@@ -229,7 +230,7 @@ impl Contrast<'_> {
         let mut left = left.as_slice();
         // Few at a time, so that their combinations are few, too.
         while !left.is_empty() {
-            let (some, rest) = left.split_at(left.len().min(8));
+            let (some, rest) = left.split_at(left.len().min(COLUMNS_AT_ONCE / 2));
             left = rest;
             if verdicts.iter().filter(|v| v.answer.significant).count() >= wanted + left.len() + some.len() {
                 // As many as are wanted are certain; the others were not judged.
