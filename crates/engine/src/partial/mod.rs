@@ -32,11 +32,11 @@ use model::TimeNs;
 use parking_lot::Mutex;
 use piece::{Maker, Piece};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Bytes of the pieces of one question, beyond which it is answered without.
-const QUESTION_BYTES_MAX: usize = 24 << 20;
+const QUESTION_BYTES_MAX: usize = 48 << 20;
 /// Stretches of missing chunks that are read one by one; more are read as one, with what lies between them.
 const STRETCHES_MAX: usize = 4;
 /// How often progress is told.
@@ -89,7 +89,10 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
                 return Ok(None);
             }
             // Without pieces there may be room.
-            Err(EngineError::Memory { .. }) => return Ok(None),
+            Err(EngineError::Memory { .. }) => {
+                caches.pieces.refuse(key);
+                return Ok(None);
+            }
             Err(e) => return Err(e),
         }
         caches.pieces.count_made(missing.len());
@@ -205,7 +208,7 @@ impl Work<'_> {
         tasks.reverse();
         let made: Mutex<Vec<Option<Arc<Piece>>>> = Mutex::new(pieces.to_vec());
         tasks.iter().for_each(|(_, chunk)| made.lock()[*chunk] = None);
-        let (useless, bytes) = (AtomicBool::new(false), AtomicU64::new(0));
+        let (useless, bytes) = (AtomicBool::new(false), AtomicUsize::new(0));
         let planned: u64 = stretches.iter().map(|s| s.prepared.rows_planned).sum();
         let (rows_done, told, shown) = (AtomicU64::new(0), Mutex::new((run.clock)()), Mutex::new((run.clock)()));
         let results = parallel(run.threads, tasks.len(), |i| {
@@ -217,12 +220,8 @@ impl Work<'_> {
                 useless.store(true, Ordering::Relaxed);
                 return Ok(());
             };
-            // A piece that is large for its rows will not be alone.
-            let so_far = bytes.fetch_add(piece.bytes as u64, Ordering::Relaxed) + piece.bytes as u64;
             let rows = rows_done.fetch_add(piece.rows_done, Ordering::Relaxed) + piece.rows_done;
-            if so_far > QUESTION_BYTES_MAX as u64
-                || (planned > 0 && rows > 0 && so_far as f64 * (planned as f64 / rows as f64) > 2.0 * QUESTION_BYTES_MAX as f64)
-            {
+            if bytes.fetch_add(piece.bytes, Ordering::Relaxed) + piece.bytes > QUESTION_BYTES_MAX {
                 useless.store(true, Ordering::Relaxed);
             }
             made.lock()[chunk] = Some(Arc::new(piece));
