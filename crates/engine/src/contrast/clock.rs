@@ -128,7 +128,8 @@ pub(super) struct Clock {
     total: Pair,
     /// Whether most of the selection lies where the baseline has events.
     shared: bool,
-    /// How far apart the populations lie in time: half the sum of the differences of the shares of slices.
+    /// How far apart the populations lie in time: half the sum of the differences of the shares of slices, less what
+    /// chance makes of it.
     pub(super) distance: f64,
 }
 
@@ -138,10 +139,17 @@ impl Clock {
         let mut total = Pair::default();
         all.iter().for_each(|p| total += *p);
         let share = |part: f64, of: f64| if of > 0.0 { part / of } else { 0.0 };
-        let distance = all
+        let distance: f64 = all
             .iter()
             .map(|p| (share(p.selection.weight, total.selection.weight) - share(p.other.weight, total.other.weight)).abs() / 2.0)
             .sum();
+        // What chance makes of it (the mean of a half-normal variable per slice).
+        let (n, m) = (total.selection.effective(), total.other.effective());
+        let noise: f64 = all
+            .iter()
+            .map(|p| (share(p.other.weight, total.other.weight) * (share(1.0, n) + share(1.0, m)) / std::f64::consts::TAU).sqrt())
+            .sum();
+        let distance = (distance - noise).max(0.0);
         let covered: f64 =
             all.iter().filter(|p| p.other.effective() >= TELLING.max(p.selection.effective() / 10.0)).map(|p| p.selection.weight).sum();
         let shared = covered >= SHARED_MIN * total.selection.weight;
