@@ -6,6 +6,11 @@ idle         resident memory of an empty server after 30 s, and its CPU time whi
 ingest       memory while batches are posted as fast as they are taken: files of --batches (bench's, zstd JSON arrays)
 start        time from exec to /readyz with 1,000 segments (and with 1), page cache warm and cold
 durability   200 cycles of kill -9 under load (durability/crash.py)
+wide         10,000 columns: CPU per cell, a question on 3 of them, restart
+keys         200,000 ever-new column names: memory, answers, and what other datasets notice
+work         CPU time per event by work (decode, encode, log, seal, compaction), JSON
+otlp         the same for spans as OTLP protobuf
+at-once      the kit's questions one at a time, 16 at once, and beside a runaway
 """
 import argparse
 import concurrent.futures
@@ -21,11 +26,8 @@ from durability import crash
 from lib import times
 from lib.server import Server
 
-MIB = 1 << 20
-
-
-def mib(n):
-    return f"{n / MIB:.0f} MiB"
+from . import at_once, wide, work
+from .kit import mib
 
 
 def idle(args):
@@ -139,11 +141,22 @@ def durability(args):
     print("durability: " + crash.report(crash.run(pathlib.Path(folder) / "data", args.cycles, seed, verbose=args.verbose)))
 
 
+WHAT = {"idle": idle, "ingest": ingest, "start": start, "durability": durability, "at-once": at_once.run,
+        "wide": wide.run, "keys": wide.keys, "work": work.run, "otlp": work.spans}
+
+
 def main():
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("what", choices=["idle", "ingest", "start", "durability", "all"])
+    p.add_argument("what", choices=[*WHAT, "all"])
     p.add_argument("--idle-seconds", type=int, default=25)
-    p.add_argument("--batches", default="/work/bench-data/batches", help="folder of zstd JSON batches (bench/generate.py makes them)")
+    p.add_argument("--data", default="/work/bench-data", help="what the kit's generate.py made (manifest.json)")
+    p.add_argument("--batches", default="/work/bench-data/batches", help="folder of zstd JSON batches (the kit's generate.py makes them)")
+    p.add_argument("--store", help="a data directory that holds the kit's events as dataset bench already")
+    p.add_argument("--clients", type=int, default=16)
+    p.add_argument("--rounds", type=int, default=4, help="how often each client asks everything")
+    p.add_argument("--events", type=int, default=200_000, help="of wide and otlp")
+    p.add_argument("--keys", type=int, default=200_000)
+    p.add_argument("--spans-per-request", type=int, default=1000)
     p.add_argument("--files", type=int, default=500, help="how many of them")
     p.add_argument("--connections", type=int, default=8)
     p.add_argument("--segments", type=int, default=1000)
@@ -151,8 +164,8 @@ def main():
     p.add_argument("--seed", type=int)
     p.add_argument("--verbose", action="store_true")
     args = p.parse_args()
-    for name in ("idle", "ingest", "start", "durability") if args.what == "all" else (args.what,):
-        {"idle": idle, "ingest": ingest, "start": start, "durability": durability}[name](args)
+    for name in WHAT if args.what == "all" else (args.what,):
+        WHAT[name](args)
 
 
 if __name__ == "__main__":
