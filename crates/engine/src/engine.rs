@@ -5,7 +5,9 @@
 use crate::check::{check_expression, known_column};
 use crate::intern::Caches;
 use crate::plan::{Field, OrderBy, OrderKey, Plan, TRACE_ID};
-use crate::{Answer, CalcOp, Columns, Condition, ContrastAnswer, EngineError, OnContrast, RawEvent, Run, check, check_contrast};
+use crate::{
+    Answer, CalcOp, Columns, Condition, ContrastAnswer, EngineError, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast,
+};
 use model::contrast::ContrastSpec;
 use model::query::{Combination, Direction, FilterOp, QuerySpec};
 use model::{Limits, TimeNs, Value};
@@ -51,6 +53,8 @@ pub struct Engine {
     store: Store,
     options: Arc<EngineOptions>,
     caches: Arc<Caches>,
+    memory: Arc<Memory>,
+    turns: Arc<Turns>,
     saved: Arc<RwLock<Arc<Saved>>>,
 }
 
@@ -85,7 +89,9 @@ impl Engine {
     #[must_use]
     pub fn new(store: Store, options: EngineOptions) -> Engine {
         let caches = Arc::new(Caches::new(options.cache_bytes));
-        Engine { store, options: Arc::new(options), caches, saved: Arc::default() }
+        let memory = Arc::new(Memory::new(options.limits.questions_memory_bytes_max));
+        let turns = Arc::new(Turns::new(options.threads));
+        Engine { store, options: Arc::new(options), caches, memory, turns, saved: Arc::default() }
     }
 
     /// A run with this engine's threads and limits, and a deadline from now on.
@@ -95,6 +101,7 @@ impl Engine {
         let mut run = Run::new(now);
         run.threads = self.options.threads;
         run.memory_bytes_max = limits.question_memory_bytes_max;
+        run.memory = Some(Arc::clone(&self.memory));
         run.max_rows = limits.result_rows_max;
         if limits.question_seconds_max > 0.0 {
             let seconds = std::time::Duration::try_from_secs_f64(limits.question_seconds_max).ok();
@@ -212,6 +219,18 @@ impl Engine {
     #[must_use]
     pub fn cache_bytes(&self) -> usize {
         self.caches.bytes()
+    }
+
+    /// The cores that questions share.
+    #[must_use]
+    pub fn turns(&self) -> &Arc<Turns> {
+        &self.turns
+    }
+
+    /// Bytes of memory that questions under way hold.
+    #[must_use]
+    pub fn questions_bytes(&self) -> usize {
+        self.memory.used()
     }
 
     fn exists(&self, scope: &Scope) -> Result<(), EngineError> {

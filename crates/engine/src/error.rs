@@ -40,6 +40,18 @@ pub enum EngineError {
         /// How to ask for less.
         hint: &'static str,
     },
+    /// The memory of all questions under way is used up.
+    #[error(
+        "questions under way use up questions_memory_bytes_max={limit}, and this one needs more of it ({what}); ask again in a moment, or {hint}"
+    )]
+    SharedMemory {
+        /// The limit, in bytes.
+        limit: usize,
+        /// What needed the memory.
+        what: &'static str,
+        /// How to ask for less.
+        hint: &'static str,
+    },
     /// The deadline passed before any event was read.
     #[error("the question ran out of time before it read any event; narrow the time range or try again later")]
     Deadline,
@@ -67,7 +79,7 @@ impl EngineError {
         match self {
             EngineError::Invalid { .. } | EngineError::UnknownColumn { .. } => ErrorKind::Invalid,
             EngineError::NotFound { .. } => ErrorKind::NotFound,
-            EngineError::Memory { .. } | EngineError::Deadline => ErrorKind::Exhausted,
+            EngineError::Memory { .. } | EngineError::SharedMemory { .. } | EngineError::Deadline => ErrorKind::Exhausted,
             EngineError::Cancelled => ErrorKind::Cancelled,
             EngineError::Segment(_) => ErrorKind::Data,
             EngineError::Store(e) => e.kind(),

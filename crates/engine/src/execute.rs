@@ -11,9 +11,10 @@ use crate::calc::number::NumberPlan;
 use crate::calc::quantile::QuantilePlan;
 use crate::calc::{CalcPlan, FieldPlan, States};
 use crate::intern::Caches;
+use crate::memory::Budget;
 use crate::partial::{self, Asked};
 use crate::plan::Plan;
-use crate::run::{Budget, Run};
+use crate::run::Run;
 use crate::scan::group::GroupPlan;
 use crate::scan::pass::{Buckets, Found, Grouping, Pass};
 use crate::scan::place::Source;
@@ -69,7 +70,8 @@ pub(crate) fn table(source: Source<'_>, plan: &Plan, run: &Run, caches: &Caches)
         return Ok(answer);
     }
     let prepared = prepare(source, &wanted, caches, run)?;
-    let budget = Budget::new(run.memory_bytes_max - source.overlays.bytes().min(run.memory_bytes_max));
+    let budget = Budget::new(run);
+    budget.reserve(source.overlays.bytes(), "calculated fields", "calculate fewer fields, or narrow the time range")?;
     Question { plan, run, caches, fields: &fields, shape: &shape, budget: &budget, prepared: &prepared }.answer()
 }
 

@@ -11,6 +11,7 @@ mod error;
 mod execute;
 mod formula;
 mod intern;
+mod memory;
 mod overlay;
 mod partial;
 mod plan;
@@ -21,6 +22,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 mod time;
+mod turns;
 mod values;
 mod view;
 
@@ -33,8 +35,10 @@ pub use contrast::{
 pub use engine::{Engine, EngineOptions, SavedField};
 pub use error::EngineError;
 pub use intern::Caches;
+pub use memory::Memory;
 pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan};
 pub use run::{OnPartial, OnProgress, Progress, Run, SeriesMode};
+pub use turns::{Turn, Turns};
 pub use values::values;
 
 use overlay::Overlays;

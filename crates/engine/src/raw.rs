@@ -129,6 +129,9 @@ impl Search<'_> {
         let mut best = Vec::new();
         let mut told = (run.clock)();
         loop {
+            if who == 0 {
+                run.between();
+            }
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(best);
             }

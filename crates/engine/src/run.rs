@@ -2,6 +2,8 @@
 //!
 //! Owns: the knobs of one run and the checks against them. Never does: read data.
 
+use crate::memory::Memory;
+use crate::turns::Turn;
 use crate::{Answer, EngineError};
 use model::{Limits, TimeNs};
 use std::fmt;
@@ -55,6 +57,10 @@ pub struct Run {
     pub threads: usize,
     /// Bytes of memory that the question may use.
     pub memory_bytes_max: usize,
+    /// The memory that it shares with other questions, if it does.
+    pub memory: Option<Arc<Memory>>,
+    /// Its hold on a core, if it shares them with other questions.
+    pub turn: Option<Turn>,
     /// Where progress goes, several times a second.
     pub on_progress: Option<OnProgress>,
     /// Where partial answers go, and how often.
@@ -78,6 +84,8 @@ impl Run {
             totals: false,
             threads: 2,
             memory_bytes_max: limits.question_memory_bytes_max,
+            memory: None,
+            turn: None,
             on_progress: None,
             on_partial: None,
             clock: Instant::now,
@@ -86,59 +94,44 @@ impl Run {
 
     /// The same run on other threads, telling nobody how far it is.
     pub(crate) fn quiet(&self, threads: usize) -> Run {
-        Run { cancel: Arc::clone(&self.cancel), on_progress: None, on_partial: None, threads, ..*self }
+        Run {
+            cancel: Arc::clone(&self.cancel),
+            on_progress: None,
+            on_partial: None,
+            threads,
+            memory: self.memory.clone(),
+            turn: None,
+            ..*self
+        }
     }
 
-    /// Whether somebody still waits for the answer.
+    /// Whether somebody still waits for the answer; other questions get their turn.
     pub(crate) fn go_on(&self) -> Result<(), EngineError> {
+        self.between();
         if self.cancel.load(Ordering::Relaxed) { Err(EngineError::Cancelled) } else { Ok(()) }
     }
 
-    /// Whether the run may go on.
+    /// Whether the run may go on; other questions get their turn.
     pub(crate) fn check(&self) -> Result<(), EngineError> {
+        self.between();
         if self.cancel.load(Ordering::Relaxed) {
             return Err(EngineError::Cancelled);
         }
         if self.deadline.is_some_and(|d| (self.clock)() >= d) { Err(EngineError::Deadline) } else { Ok(()) }
+    }
+
+    /// Lets other questions have their turn, between pieces of work. All threads that call it wait meanwhile.
+    pub(crate) fn between(&self) {
+        if let Some(turn) = &self.turn {
+            // That it has to end, it sees for itself.
+            drop(turn.between(&self.cancel, self.deadline));
+        }
     }
 }
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run").field("now", &self.now).field("series", &self.series).field("threads", &self.threads).finish_non_exhaustive()
-    }
-}
-
-/// The memory that one question may use, counted by its threads together.
-#[derive(Debug)]
-pub(crate) struct Budget {
-    used: AtomicUsize,
-    max: usize,
-}
-
-impl Budget {
-    pub(crate) fn new(max: usize) -> Budget {
-        Budget { used: AtomicUsize::new(0), max }
-    }
-
-    /// Counts bytes that are about to be allocated.
-    pub(crate) fn reserve(&self, bytes: usize, what: &'static str, hint: &'static str) -> Result<(), EngineError> {
-        let before = self.used.fetch_add(bytes, Ordering::Relaxed);
-        if before.saturating_add(bytes) > self.max {
-            self.used.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(EngineError::Memory { limit: self.max, what, hint });
-        }
-        Ok(())
-    }
-
-    /// Gives bytes back.
-    pub(crate) fn release(&self, bytes: usize) {
-        self.used.fetch_sub(bytes, Ordering::Relaxed);
-    }
-
-    /// Bytes still free.
-    pub(crate) fn free(&self) -> usize {
-        self.max.saturating_sub(self.used.load(Ordering::Relaxed))
     }
 }
 

@@ -44,6 +44,8 @@ pub struct Limits {
     pub in_values_max: usize,
     /// Bytes of memory that one question may use.
     pub question_memory_bytes_max: usize,
+    /// Bytes of memory that all questions under way may use together; the last quarter is kept for those that hold little.
+    pub questions_memory_bytes_max: usize,
     /// Bytes of the expression of a calculated field or formula.
     pub expression_bytes_max: usize,
     /// Levels of functions in an expression, those of other calculated fields in it included.
@@ -52,7 +54,7 @@ pub struct Limits {
     pub expression_parts_max: usize,
     /// Seconds that one question may take.
     pub question_seconds_max: f64,
-    /// Questions that run at once; more wait their turn.
+    /// Questions under way at once, which share the cores in turns; more wait until one ends.
     pub questions_concurrent_max: usize,
 }
 
@@ -85,6 +87,7 @@ impl Default for Limits {
             question_items_max: 100,
             in_values_max: 10_000,
             question_memory_bytes_max: 1 << 30,
+            questions_memory_bytes_max: 2 << 30,
             expression_bytes_max: 4_095,
             expression_depth_max: 100,
             expression_parts_max: 10_000,

@@ -11,7 +11,7 @@ use crate::metrics::Metrics;
 use crate::runs::Runs;
 use crate::settings::Settings;
 use crate::telemetry::Telemetry;
-use crate::time::now;
+use crate::time::{now, thread_cpu_ns};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use engine::{Engine, EngineOptions};
@@ -44,6 +44,8 @@ pub(crate) struct App {
     pub(crate) runs: Runs,
     pub(crate) results: Results,
     pub(crate) depths: Depths,
+    /// Connections that may be open at once.
+    pub(crate) connections_max: u64,
     /// Held while saved calculated fields are changed.
     pub(crate) fields_lock: parking_lot::Mutex<()>,
     /// One permit per thread that decodes.
@@ -58,6 +60,7 @@ impl App {
         let mut options = StoreOptions::new(&settings.data_dir, now);
         options.limits = settings.limits.clone();
         options.seal_bytes = settings.seal_bytes;
+        options.thread_cpu_ns = thread_cpu_ns;
         let store = Store::open(options).map_err(failed)?;
         let threads = settings.threads();
         let engine_options = EngineOptions { threads, cache_bytes: settings.cache_bytes_max, limits: settings.limits.clone() };
@@ -72,6 +75,7 @@ impl App {
             runs: Runs::new(settings.limits.questions_concurrent_max, settings.limits.question_seconds_max),
             results: Results::default(),
             depths: Depths::load(&store, settings.limits.flatten_depth_max),
+            connections_max: connections_max(settings.connections_max),
             fields_lock: parking_lot::Mutex::new(()),
             cpu: Arc::new(Semaphore::new(threads)),
             stopping: AtomicBool::new(false),
@@ -134,6 +138,12 @@ impl App {
             Err(e) => Err(Failure::new(ErrorKind::Internal, format!("a thread of the server ended: {e}"))),
         }
     }
+}
+
+/// Half of the files that the system lets this process open are left to segments and logs.
+fn connections_max(setting: usize) -> u64 {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    (setting as u64).min(files / 2).max(1)
 }
 
 /// Whether a host (with or without port) is this machine by address or by a name that only this machine gives.

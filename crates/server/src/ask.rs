@@ -5,9 +5,9 @@
 use crate::app::App;
 use crate::error::{Failure, chain};
 use crate::metrics::QueryEnd;
-use crate::runs::RunHandle;
+use crate::runs::{Place, RunHandle};
 use axum::http::StatusCode;
-use engine::{Answer, EngineError, OnPartial, OnProgress, Run, SeriesMode};
+use engine::{Answer, EngineError, OnPartial, OnProgress, Progress, Run, SeriesMode};
 use model::query::QuerySpec;
 use model::{ErrorKind, TimeNs};
 use std::sync::Arc;
@@ -59,7 +59,13 @@ pub(crate) async fn ask<T: Send + 'static>(
     question: Question,
     finish: impl FnOnce(Answer) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    on_engine(app, handle, question.now, move |app, run| {
+    let on_wait = || {
+        if let Some(on_progress) = &question.on_progress {
+            on_progress(Progress { rows_done: 0, rows_planned: 0 });
+        }
+    };
+    let place = app.runs.place(handle, on_wait).await?;
+    on_place(app, handle, place, question.now, move |app, run| {
         let started = Instant::now();
         let run = Run {
             cache: question.cache,
@@ -92,15 +98,26 @@ pub(crate) async fn on_engine<T: Send + 'static>(
     now: TimeNs,
     work: impl FnOnce(&App, Run) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    let place = app.runs.place(handle).await?;
+    let place = app.runs.place(handle, || {}).await?;
+    on_place(app, handle, place, now, work).await
+}
+
+async fn on_place<T: Send + 'static>(
+    app: &Arc<App>,
+    handle: &RunHandle,
+    place: Place,
+    now: TimeNs,
+    work: impl FnOnce(&App, Run) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
     let (cancel, deadline) = (Arc::clone(&handle.cancel), Some(handle.deadline));
     let on_thread = Arc::clone(app);
     let done = app
         .blocking(move || {
-            // Many questions at once share the cores instead of fighting for them.
+            // Among many each has one thread; and they take turns on the cores.
             let threads = (on_thread.settings.threads() / on_thread.runs.running().max(1)).max(1);
-            let run = Run { cancel, deadline, threads, ..on_thread.engine.run(now) };
-            let done = work(&on_thread, run);
+            let run = on_thread.engine.run(now);
+            let turn = on_thread.engine.turns().begin(&cancel, deadline, run.clock)?;
+            let done = work(&on_thread, Run { cancel, deadline, threads, turn: Some(turn), ..run });
             drop(place);
             done
         })

@@ -3,7 +3,7 @@
 //! Owns: saving, changing and deleting them, and that the engine knows them all. Never does: evaluate.
 
 use crate::app::App;
-use crate::ask::{ALL, scope};
+use crate::ask::ALL;
 use crate::compat::documents::home;
 use crate::error::Failure;
 use crate::ids;
@@ -160,7 +160,7 @@ impl App {
         if field.description.chars().count() > DESCRIPTION_CHARS_MAX {
             return Err(Failure::invalid(format!("description must be a text of at most {DESCRIPTION_CHARS_MAX} characters")));
         }
-        let scope = scope(dataset);
+        let scope = crate::compat::scope(self, dataset);
         let taken = |d: &Document| d.id != field.id && d.body["alias"] == field.name.as_str();
         if self.store.documents(KIND, &field.home)?.iter().any(taken) {
             let message = format!("there is a calculated field of this name, name='{}'", field.name);

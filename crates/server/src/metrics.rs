@@ -7,6 +7,7 @@ use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
+use store::Work;
 
 /// How events come in.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct Metrics {
     queries: [AtomicU64; 3],
     query_ns: AtomicU64,
     query_rows: AtomicU64,
+    decode_cpu_ns: AtomicU64,
     pub(crate) connections: AtomicU64,
     pub(crate) telemetry_dropped: AtomicU64,
 }
@@ -53,6 +55,10 @@ impl Metrics {
         w.events.fetch_add(events as u64, Ordering::Relaxed);
         w.rejected.fetch_add(rejected as u64, Ordering::Relaxed);
         w.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    pub(crate) fn decoded(&self, cpu_ns: u64) {
+        self.decode_cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
     }
 
     pub(crate) fn refused(&self, reason: &'static str) {
@@ -90,6 +96,16 @@ impl Page {
     }
 }
 
+fn work_name(work: Work) -> &'static str {
+    match work {
+        Work::Encode => "encode",
+        Work::Log => "log",
+        Work::Coalesce => "coalesce",
+        Work::Seal => "seal",
+        Work::Compact => "compact",
+    }
+}
+
 /// The page of `GET /metrics`.
 pub(crate) fn page(app: &App) -> String {
     let m = &app.metrics;
@@ -107,7 +123,14 @@ pub(crate) fn page(app: &App) -> String {
     p.labelled("wideye_queries_total", "Questions, by how they ended.", "end", queries);
     p.one("wideye_query_seconds_total", "counter", "Time spent on questions.", m.query_ns.load(Ordering::Relaxed) as f64 / 1e9);
     p.one("wideye_query_rows_scanned_total", "counter", "Events that questions looked at.", m.query_rows.load(Ordering::Relaxed));
-    p.one("wideye_queries_running", "gauge", "Questions that run now.", app.runs.running());
+    p.one("wideye_queries_running", "gauge", "Questions under way.", app.runs.running());
+    p.one("wideye_queries_waiting", "gauge", "Questions under way that wait for their turn on a core.", app.engine.turns().waiting());
+    p.one(
+        "wideye_query_memory_bytes",
+        "gauge",
+        "Memory of questions under way; bounded by questions_memory_bytes_max.",
+        app.engine.questions_bytes(),
+    );
     p.one("wideye_query_cache_bytes", "gauge", "Partial answers kept; bounded by cache_bytes_max.", app.engine.cache_bytes());
     p.one("wideye_connections", "gauge", "Open connections.", m.connections.load(Ordering::Relaxed));
     p.one("wideye_self_telemetry_dropped_total", "counter", "Own events that found no room.", m.telemetry_dropped.load(Ordering::Relaxed));
@@ -133,6 +156,11 @@ fn store(p: &mut Page, app: &App) {
     p.one("wideye_store_append_rows_total", "counter", "Events acknowledged.", s.append_rows);
     p.one("wideye_store_append_failures_total", "counter", "Requests not kept: full disk, overload.", s.append_failures);
     p.one("wideye_store_disk_full", "gauge", "1 if the last write met a full disk.", u8::from(s.disk_full));
+    p.family("wideye_ingest_cpu_seconds_total", "counter", "CPU time of events on their way, by work; that of the network is not in it.");
+    let work = Work::ALL.iter().zip(s.cpu_ns).map(|(work, ns)| (work_name(*work), ns));
+    for (work, ns) in [("decode", app.metrics.decode_cpu_ns.load(Ordering::Relaxed))].into_iter().chain(work) {
+        p.line(format_args!("wideye_ingest_cpu_seconds_total{{work=\"{work}\"}} {}", ns as f64 / 1e9));
+    }
     p.one("wideye_store_fsyncs_total", "counter", "Syncs of the write-ahead log.", s.fsyncs);
     p.one("wideye_store_fsync_seconds_total", "counter", "Their time.", s.fsync_ns_total as f64 / 1e9);
     p.one("wideye_store_fsync_seconds_max", "gauge", "The slowest.", s.fsync_ns_max as f64 / 1e9);

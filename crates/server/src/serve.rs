@@ -186,7 +186,14 @@ async fn accept(
             _ = stopped.changed() => return,
         };
         match accepted {
-            Ok((stream, _)) => drop(tokio::spawn(connection(stream, service.clone(), Arc::clone(&app), graceful.watcher()))),
+            Ok((stream, _)) if app.metrics.connections.load(Ordering::Relaxed) >= app.connections_max => {
+                app.metrics.refused("too_many_connections");
+                turn_away(&stream);
+            }
+            Ok((stream, _)) => {
+                app.metrics.connections.fetch_add(1, Ordering::Relaxed);
+                drop(tokio::spawn(connection(stream, service.clone(), Arc::clone(&app), graceful.watcher())));
+            }
             // Out of file descriptors: connections that end give some back.
             Err(e) => {
                 log::error("accept_failed", &[("error", &e)]);
@@ -196,10 +203,17 @@ async fn accept(
     }
 }
 
+/// Tells a client that there is no room for it, without waiting for it. (gRPC's see a connection that failed, and try again.)
+fn turn_away(stream: &TcpStream) {
+    const BODY: &str = r#"{"error":"the server has too many connections (connections_max); try again in a second"}"#;
+    let head = "HTTP/1.1 503 Service Unavailable\r\ncontent-type: application/json\r\nretry-after: 1\r\nconnection: close\r\n";
+    // A fresh socket takes that much at once; if not, nobody is left without an answer who would have got one.
+    drop(stream.try_write(format!("{head}content-length: {}\r\n\r\n{BODY}", BODY.len()).as_bytes()));
+}
+
 async fn connection(stream: TcpStream, service: axum::Router, app: Arc<App>, watcher: Watcher) {
     // Only latency is at stake.
     drop(stream.set_nodelay(true));
-    app.metrics.connections.fetch_add(1, Ordering::Relaxed);
     let mut builder = Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(Duration::from_secs(IDLE_SECONDS_MAX));
     builder

@@ -33,6 +33,8 @@ pub struct Settings {
     pub self_telemetry: bool,
     /// Threads for decoding and for questions; 0 means one per core.
     pub threads: usize,
+    /// Connections that may be open at once.
+    pub connections_max: usize,
     /// Bytes of requests that may be in work at once.
     pub ingest_bytes_max: usize,
     /// Bytes of cached partial answers.
@@ -55,6 +57,7 @@ impl Default for Settings {
             public_url: String::new(),
             self_telemetry: true,
             threads: 0,
+            connections_max: 4_096,
             ingest_bytes_max: 256 << 20,
             cache_bytes_max: 256 << 20,
             seal_bytes: 128 << 20,
@@ -123,6 +126,13 @@ const KEYS: &[Key] = &[
         text: "Threads that decode requests, and threads that answer questions. 0: one per core.",
         get: |s| s.threads.to_string(),
         set: |s, v| set(&mut s.threads, parse_count(v)?),
+    },
+    Key {
+        name: "connections_max",
+        text: "Connections that may be open at once, and no more than half of the files that the system lets the server open. \
+               A new one beyond it is closed with a 503.",
+        get: |s| s.connections_max.to_string(),
+        set: |s, v| set(&mut s.connections_max, parse_count(v)?),
     },
     Key {
         name: "ingest_bytes_max",

@@ -6,6 +6,7 @@ use crate::app::App;
 use crate::budget::Lease;
 use crate::error::Failure;
 use crate::telemetry::DATASET;
+use crate::time::thread_cpu_ns;
 use bytes::Bytes;
 use ingest::{ContentEncoding, Context, Decoded, EventStatus, IngestError, decompress, otlp::OtlpDecoded};
 use model::{Batch, Limits};
@@ -106,7 +107,7 @@ fn begin<E: Events>(
     flatten_depth: usize,
     decode: impl FnOnce(&[u8], &Context<'_>) -> Result<E, IngestError>,
 ) -> Result<Decoding<E>, Failure> {
-    let started = Instant::now();
+    let (started, cpu) = (Instant::now(), thread_cpu_ns());
     let limits: &Limits = &app.settings.limits;
     let unpacked = decompress(&body, encoding, limits.request_bytes_max)?;
     let unpacked_bytes = unpacked.len();
@@ -130,6 +131,7 @@ fn begin<E: Events>(
             writes.push(Write { dataset, batch });
         }
     }
+    app.metrics.decoded(thread_cpu_ns().saturating_sub(cpu));
     let append = if writes.is_empty() { None } else { start_append(app, writes)? };
     let taken = Taken { events, n_rows, own, unpacked_bytes, decode_time: started.elapsed(), write_time: Duration::ZERO };
     Ok(Decoding { taken, append, lease })

@@ -5,6 +5,12 @@
 use model::{NS_PER_SECOND, TimeNs};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+/// CPU time of the calling thread.
+pub(crate) fn thread_cpu_ns() -> u64 {
+    let t = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
+}
+
 /// Now. The only reader of the clock besides durations.
 #[must_use]
 pub fn now() -> TimeNs {

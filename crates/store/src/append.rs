@@ -4,7 +4,7 @@
 //! Never does: decide what to refuse, apart from limits of memory and columns.
 
 use crate::{
-    Segment, StoreError, Write,
+    Segment, StoreError, Work, Write,
     catalog::DatasetRow,
     columns::without_rows,
     memtable,
@@ -26,7 +26,7 @@ impl Shared {
     /// Encodes and queues a request. `None`: there was nothing in it.
     pub(crate) fn submit(&self, writes: Vec<Write>) -> Result<Option<Ack>, StoreError> {
         let mut pieces = Vec::with_capacity(writes.len());
-        let result = self.try_submit(writes, &mut pieces);
+        let result = self.metered(Work::Encode, || self.try_submit(writes, &mut pieces));
         if result.is_err() {
             self.counters.append_failures.fetch_add(1, Relaxed);
             self.unadmit(&pieces);
@@ -141,31 +141,35 @@ impl Shared {
     /// The writer thread: drains the queue until that is closed and empty.
     pub(crate) fn run_writer(&self) {
         while let Some(groups) = self.queue.take(BATCH_BYTES) {
-            let now = self.now();
-            let mut wal = self.wal.lock();
-            let result = wal.append(groups.iter().map(|g| g.pieces.iter().map(|(id, p)| (*id, p.bytes())).collect()), now);
-            self.wal_bytes.store(wal.size().1, Relaxed);
-            self.count_fsync(now);
-            match result {
-                Ok(()) => {
-                    for group in &groups {
-                        self.publish(&group.pieces, now);
-                    }
-                    drop(wal);
-                    self.counters.disk_full.store(false, Relaxed);
-                    self.acknowledge(groups);
+            self.metered(Work::Log, || self.write(groups));
+        }
+    }
+
+    fn write(&self, groups: Vec<Group>) {
+        let now = self.now();
+        let mut wal = self.wal.lock();
+        let result = wal.append(groups.iter().map(|g| g.pieces.iter().map(|(id, p)| (*id, p.bytes())).collect()), now);
+        self.wal_bytes.store(wal.size().1, Relaxed);
+        self.count_fsync(now);
+        match result {
+            Ok(()) => {
+                for group in &groups {
+                    self.publish(&group.pieces, now);
                 }
-                Err(AppendError::Fatal(message)) => {
-                    drop(wal);
-                    // Whether these events are on disk is not known: no answer is right.
-                    self.disk().fatal(&message);
-                    self.queue.close();
-                }
-                Err(e) => {
-                    drop(wal);
-                    self.counters.disk_full.store(e == AppendError::Full, Relaxed);
-                    self.turn_away(groups, &e);
-                }
+                drop(wal);
+                self.counters.disk_full.store(false, Relaxed);
+                self.acknowledge(groups);
+            }
+            Err(AppendError::Fatal(message)) => {
+                drop(wal);
+                // Whether these events are on disk is not known: no answer is right.
+                self.disk().fatal(&message);
+                self.queue.close();
+            }
+            Err(e) => {
+                drop(wal);
+                self.counters.disk_full.store(e == AppendError::Full, Relaxed);
+                self.turn_away(groups, &e);
             }
         }
     }

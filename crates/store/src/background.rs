@@ -2,7 +2,7 @@
 //!
 //! Owns: starting and pacing. Never does: the jobs.
 
-use crate::{StoreError, shared::Shared};
+use crate::{StoreError, Work, shared::Shared};
 use std::{
     sync::Arc,
     thread::{self, JoinHandle},
@@ -41,7 +41,7 @@ fn run_seal(shared: &Shared) {
     let mut pause = Duration::ZERO;
     while !shared.stopping() {
         if shared.seal_due(shared.now()) {
-            match shared.seal() {
+            match shared.metered(Work::Seal, || shared.seal()) {
                 Ok(_) => {
                     pause = Duration::ZERO;
                     shared.compact_bell.ring();
@@ -57,7 +57,7 @@ fn run_seal(shared: &Shared) {
 
 fn run_coalesce(shared: &Shared) {
     while !shared.stopping() {
-        shared.coalesce_all();
+        shared.metered(Work::Coalesce, || shared.coalesce_all());
         shared.coalesce_bell.wait(None);
     }
 }
@@ -75,7 +75,7 @@ fn run_compact(shared: &Shared) {
         shared.close_some();
         let mut failed = false;
         while !shared.stopping() && !failed {
-            match shared.compact() {
+            match shared.metered(Work::Compact, || shared.compact()) {
                 Ok(true) => {}
                 Ok(false) => break,
                 Err(_) => failed = true,

@@ -51,5 +51,5 @@ pub use segment::{Segment, SegmentError};
 pub use store::Store;
 pub use types::{
     ColumnInfo, DatasetInfo, DatasetUpdate, Document, RecoveryFinding, RecoveryReport, Retention, Scope, Snapshot, StoreOptions,
-    StoreStats, Write,
+    StoreStats, Work, Write,
 };

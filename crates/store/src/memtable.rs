@@ -5,8 +5,9 @@
 use crate::Segment;
 use std::sync::Arc;
 
-/// Memory that an image takes besides its bytes, about.
+/// Memory that an image takes besides its bytes, about; and for each of its columns.
 const PIECE_OVERHEAD_BYTES: usize = 512;
+const COLUMN_OVERHEAD_BYTES: usize = 48;
 /// More images of a size class than this are merged.
 const CLASS_PIECES_MAX: usize = 16;
 /// Images merged at once, at most.
@@ -25,7 +26,7 @@ pub(crate) struct Memtable {
 
 /// What an image counts against the limit of memory.
 pub(crate) fn cost(piece: &Segment) -> usize {
-    piece.bytes().len() + PIECE_OVERHEAD_BYTES
+    piece.bytes().len() + PIECE_OVERHEAD_BYTES + COLUMN_OVERHEAD_BYTES * piece.n_columns()
 }
 
 fn costs(pieces: &[Arc<Segment>]) -> usize {

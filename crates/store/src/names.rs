@@ -32,6 +32,11 @@ impl Names {
         self.by_name(name_or_slug).or_else(|| self.by_slug.get(&name_or_slug.to_lowercase()).copied())
     }
 
+    /// By slug, else by name: for those who were told the slug.
+    pub(crate) fn find_slug(&self, slug_or_name: &str) -> Option<u64> {
+        self.by_slug.get(slug_or_name).copied().or_else(|| self.find(slug_or_name))
+    }
+
     /// A slug for a new dataset: not another's slug, and not another's name either as far as that can be avoided.
     pub(crate) fn free_slug(&self, name: &str) -> String {
         let plain = |c: char| if c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-' { c } else { '-' };
@@ -66,5 +71,8 @@ mod tests {
         assert_eq!((names.find("MY SERVICE"), names.find("my-service-2"), names.find("GRÖßE")), (Some(0), Some(1), Some(4)));
         // A name goes before a slug; senders never reach a dataset by its slug.
         assert_eq!((names.find("My-Service"), names.by_name("my-service-2")), (Some(7), None));
+        // But who was told a slug means that.
+        assert_eq!((names.find_slug("my-service"), names.find_slug("my-service-4")), (Some(0), Some(7)));
+        assert_eq!((names.find_slug("My Service"), names.find_slug("no")), (Some(0), None));
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     live::SegmentFile,
     queue::Queue,
     state::State,
-    types::RecoveryReport,
+    types::{RecoveryReport, Work},
     wal::Wal,
 };
 use hashbrown::HashSet;
@@ -96,6 +96,8 @@ pub(crate) struct Counters {
     pub(crate) compaction_rows: AtomicU64,
     pub(crate) compaction_failures: AtomicU64,
     pub(crate) retained_away: AtomicU64,
+    /// By [`Work`].
+    pub(crate) cpu_ns: [AtomicU64; Work::ALL.len()],
     /// Last failure per job; none once it succeeded again.
     pub(crate) failures: Mutex<std::collections::BTreeMap<&'static str, String>>,
 }
@@ -147,6 +149,14 @@ pub(crate) struct CompactTurn {
 }
 
 impl Shared {
+    /// Does something, and counts its CPU time.
+    pub(crate) fn metered<T>(&self, work: Work, job: impl FnOnce() -> T) -> T {
+        let began = (self.options.thread_cpu_ns)();
+        let done = job();
+        self.counters.cpu_ns[work as usize].fetch_add((self.options.thread_cpu_ns)().saturating_sub(began), Relaxed);
+        done
+    }
+
     pub(crate) fn now(&self) -> TimeNs {
         (self.options.clock)()
     }

@@ -59,6 +59,10 @@ impl State {
         self.names.find(name_or_slug).and_then(|id| self.datasets.get(&id))
     }
 
+    pub(crate) fn find_slug(&self, slug_or_name: &str) -> Option<&Dataset> {
+        self.names.find_slug(slug_or_name).and_then(|id| self.datasets.get(&id))
+    }
+
     /// The datasets of a scope.
     pub(crate) fn scope(&self, scope: &Scope) -> Result<Vec<&Dataset>, StoreError> {
         match scope {

@@ -3,7 +3,7 @@
 //! Owns: the public interface. Never does: the work itself, which sits in the modules beside it.
 
 use crate::{
-    ColumnInfo, DatasetInfo, DatasetUpdate, Document, Scope, Snapshot, StoreError, StoreOptions, StoreStats, Write, append::Ack,
+    ColumnInfo, DatasetInfo, DatasetUpdate, Document, Scope, Snapshot, StoreError, StoreOptions, StoreStats, Work, Write, append::Ack,
     background, recover, shared::Shared, state::Part,
 };
 use hashbrown::HashMap;
@@ -119,6 +119,13 @@ impl Store {
         self.shared().state.read().find(name_or_slug).map(crate::state::Dataset::info)
     }
 
+    /// One dataset: that of this slug before one of this name.
+    #[must_use]
+    pub fn dataset_by_slug(&self, slug_or_name: &str) -> Option<DatasetInfo> {
+        let state = self.shared().state.read();
+        state.find_slug(slug_or_name).map(crate::state::Dataset::info)
+    }
+
     /// Creates a dataset, or answers the one with this name and `false`.
     pub fn create_dataset(&self, name: &str) -> Result<(DatasetInfo, bool), StoreError> {
         let (id, new) = self.shared().create_dataset(name)?;
@@ -126,12 +133,12 @@ impl Store {
         info.map(|info| (info, new)).ok_or_else(|| StoreError::UnknownDataset { name: name.to_owned() })
     }
 
-    /// Changes a dataset.
-    pub fn update_dataset(&self, name_or_slug: &str, update: DatasetUpdate) -> Result<DatasetInfo, StoreError> {
+    /// Changes a dataset: that of this slug before one of this name.
+    pub fn update_dataset(&self, slug_or_name: &str, update: DatasetUpdate) -> Result<DatasetInfo, StoreError> {
         let shared = self.shared();
-        let unknown = || StoreError::UnknownDataset { name: name_or_slug.to_owned() };
+        let unknown = || StoreError::UnknownDataset { name: slug_or_name.to_owned() };
         let mut catalog = shared.catalog.lock();
-        let mut row = shared.state.read().find(name_or_slug).map(|d| d.row.clone()).ok_or_else(unknown)?;
+        let mut row = shared.state.read().find_slug(slug_or_name).map(|d| d.row.clone()).ok_or_else(unknown)?;
         row.description = update.description.unwrap_or(row.description);
         row.expand_json_depth = update.expand_json_depth.unwrap_or(row.expand_json_depth);
         row.retention = update.retention.unwrap_or(row.retention);
@@ -147,12 +154,12 @@ impl Store {
         Ok(info)
     }
 
-    /// Deletes a dataset with all its events and documents.
-    pub fn delete_dataset(&self, name_or_slug: &str) -> Result<(), StoreError> {
+    /// Deletes a dataset (that of this slug before one of this name) with all its events and documents.
+    pub fn delete_dataset(&self, slug_or_name: &str) -> Result<(), StoreError> {
         let shared = self.shared();
         let mut catalog = shared.catalog.lock();
-        let found = shared.state.read().find(name_or_slug).map(|d| d.row.id);
-        let id = found.ok_or_else(|| StoreError::UnknownDataset { name: name_or_slug.to_owned() })?;
+        let found = shared.state.read().find_slug(slug_or_name).map(|d| d.row.id);
+        let id = found.ok_or_else(|| StoreError::UnknownDataset { name: slug_or_name.to_owned() })?;
         let now = shared.now();
         shared.change(&mut catalog, |c| c.delete_dataset(id, now))?;
         let mut state = shared.state.write();
@@ -191,11 +198,11 @@ impl Store {
 
     /// The key under which documents of a dataset are kept.
     fn document_key(&self, dataset: &str) -> String {
-        let found = self.shared().state.read().find(dataset).map(|d| d.row.slug.clone());
+        let found = self.shared().state.read().find_slug(dataset).map(|d| d.row.slug.clone());
         found.unwrap_or_else(|| dataset.to_lowercase())
     }
 
-    /// Keeps a document durably, instead of an earlier one with this id. `dataset` is a name or slug, or empty.
+    /// Keeps a document durably, instead of an earlier one with this id. `dataset` is a slug (or a name that is no slug), or empty.
     pub fn put_document(&self, kind: &str, dataset: &str, id: &str, body: &serde_json::Value) -> Result<(), StoreError> {
         let shared = self.shared();
         let dataset = self.document_key(dataset);
@@ -251,6 +258,7 @@ impl Store {
             compaction_rows: c.compaction_rows.load(Relaxed),
             compaction_failures: c.compaction_failures.load(Relaxed),
             retained_away: c.retained_away.load(Relaxed),
+            cpu_ns: Work::ALL.map(|work| c.cpu_ns[work as usize].load(Relaxed)),
             last_failure: c.failures.lock().values().next().cloned(),
             recovery: shared.recovery.clone(),
             ..StoreStats::default()

@@ -24,6 +24,8 @@ pub struct StoreOptions {
     pub limits: Limits,
     /// The time of day.
     pub clock: fn() -> TimeNs,
+    /// CPU time of the calling thread in nanoseconds, for statistics; always 0 unless it is set.
+    pub thread_cpu_ns: fn() -> u64,
     /// Seeds names of files and salts of write-ahead files.
     pub seed: u64,
     /// Bytes of images that the memtable collects before it is sealed.
@@ -56,6 +58,7 @@ impl StoreOptions {
             data_dir: data_dir.as_ref().to_path_buf(),
             limits: Limits::default(),
             clock,
+            thread_cpu_ns: || 0,
             seed: RandomState::new().hash_one(0u8),
             seal_bytes: 128 << 20,
             seal_age_seconds: 30,
@@ -69,6 +72,26 @@ impl StoreOptions {
             disk: Arc::new(RealDisk),
         }
     }
+}
+
+/// What the store spends CPU time on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Batches become segment images.
+    Encode,
+    /// Images go to the write-ahead log and become visible.
+    Log,
+    /// Small images of the memtable are merged.
+    Coalesce,
+    /// The memtable becomes segments.
+    Seal,
+    /// Segments are merged.
+    Compact,
+}
+
+impl Work {
+    /// All of it.
+    pub const ALL: [Work; 5] = [Work::Encode, Work::Log, Work::Coalesce, Work::Seal, Work::Compact];
 }
 
 /// Events for one dataset.
@@ -255,6 +278,8 @@ pub struct StoreStats {
     pub compaction_failures: u64,
     /// Segments dropped by retention.
     pub retained_away: u64,
+    /// CPU time by [`Work`], in nanoseconds, if [`StoreOptions::thread_cpu_ns`] is set.
+    pub cpu_ns: [u64; Work::ALL.len()],
     /// The last failure of a background job, if it has not succeeded since.
     pub last_failure: Option<String>,
     /// What happened at start-up.

@@ -21,6 +21,7 @@ mod verdict;
 pub use answer::{ContrastAnswer, ContrastColumn, ContrastValue, Example, Finding, PopulationCount, Populations, Quantiles, Share};
 pub use plan::{ContrastPlan, Side, check_contrast};
 
+use crate::memory::Budget;
 use crate::overlay::Overlays;
 use crate::run::parallel;
 use crate::scan::place::Source;
@@ -91,13 +92,8 @@ pub fn contrast_with(
     });
     let parts: Vec<Part<'_>> = picked.into_iter().collect::<Result<_, EngineError>>()?;
     let memory: usize = parts.iter().map(|p| p.selection.memory() + p.other.memory()).sum();
-    if memory > run.memory_bytes_max {
-        return Err(EngineError::Memory {
-            limit: run.memory_bytes_max,
-            what: "the rows of both populations",
-            hint: "narrow the time range or the selection",
-        });
-    }
+    let budget = Budget::new(run);
+    budget.reserve(memory, "the rows of both populations", "narrow the time range or the selection")?;
     let totals = Totals::of(&parts, plan)?;
     Contrast { parts, source, plan, run, totals, began }.answer(on_partial)
 }

@@ -18,8 +18,9 @@ use crate::calc::pack::context;
 use crate::calc::{CalcPlan, States};
 use crate::execute::{Fields, Question, Sizes, plan_calcs};
 use crate::intern::{Caches, ColumnIds};
+use crate::memory::Budget;
 use crate::plan::Plan;
-use crate::run::{Budget, Run, parallel};
+use crate::run::{Run, parallel};
 use crate::scan::group::{GroupPlan, Groups};
 use crate::scan::keys::{KeyColumn, Numbering};
 use crate::scan::place::Source;
@@ -79,7 +80,8 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
     let key = keep::key(source, plan, run.totals, chunks.length_ns);
     let Some(mut pieces) = caches.pieces.find(&key, &chunks, &context, (&columns, &distinct)) else { return Ok(None) };
     let missing: Vec<usize> = (0..chunks.list.len()).filter(|i| pieces[*i].is_none()).collect();
-    let budget = Budget::new(run.memory_bytes_max - source.overlays.bytes().min(run.memory_bytes_max));
+    let budget = Budget::new(run);
+    budget.reserve(source.overlays.bytes(), "calculated fields", "calculate fewer fields, or narrow the time range")?;
     if !missing.is_empty() {
         let made = Work { asked, chunks: &chunks, columns: &columns, distinct: &distinct, budget: &budget }.make(&mut pieces, &missing);
         match made {

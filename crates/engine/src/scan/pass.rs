@@ -8,7 +8,9 @@ use super::prepare::Prepared;
 use crate::calc::count::CellMap;
 use crate::calc::{CalcPlan, States};
 use crate::intern::Caches;
-use crate::run::{Budget, Run};
+use crate::memory::Budget;
+use crate::run::Run;
+use crate::turns::Helper;
 use crate::{EngineError, Progress};
 use model::TimeNs;
 use parking_lot::Mutex;
@@ -102,11 +104,24 @@ pub(crate) struct Found {
     pub(crate) rows_matched: u64,
 }
 
+impl Found {
+    fn memory(&self) -> usize {
+        self.states.memory() + self.groups.as_ref().map_or(0, Groups::memory)
+    }
+}
+
 /// Blocks that a thread takes at once, at most.
 const BLOCKS_AT_ONCE: usize = 8;
 
 /// Buffers of threads (some MB each) that are kept between questions.
 const BUFFERS_KEPT: usize = 4;
+
+/// Groups whose merging needs no memory worth counting.
+const FEW_GROUPS: usize = 4_096;
+
+/// What needs memory, and how to need less.
+const WHAT: &str = "groups and values";
+const HINT: &str = "filter more, group by fewer columns, or narrow the time range";
 
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_millis(50);
@@ -145,10 +160,12 @@ impl Pass<'_, '_> {
                 scope.spawn(move || self.work(run, shared, worker, None));
             }
             self.work(run, &shared, 0, on_found);
+            if let Some(turn) = &run.turn {
+                turn.dismiss();
+            }
         });
-        let reserved: usize = shared.workers.iter().map(|w| w.lock().reserved).sum();
-        budget.release(reserved + *shared.interned.1.lock());
-        let error = shared.error.lock().take();
+        let mut reserved: usize = shared.workers.iter().map(|w| w.lock().reserved).sum();
+        let mut error = shared.error.lock().take();
         let mut found: Option<Found> = None;
         for worker in shared.workers {
             let worker = worker.into_inner();
@@ -160,11 +177,21 @@ impl Pass<'_, '_> {
             }
             drop(kept);
             let part = Found { groups, states, rows_done, rows_scanned, rows_matched };
-            found = Some(match found {
-                None => part,
-                Some(before) => self.combine(before, part),
-            });
+            // Many groups: what they are merged into grows while they are still there. Few are merged in place.
+            if found.is_some() && error.is_none() && part.groups.as_ref().is_some_and(|g| g.len() > FEW_GROUPS) {
+                let bytes = part.memory();
+                match budget.reserve(bytes, WHAT, HINT) {
+                    Ok(()) => reserved += bytes,
+                    Err(e) => error = Some(e),
+                }
+            }
+            found = match found {
+                _ if error.is_some() => None,
+                None => Some(part),
+                Some(before) => Some(self.combine(before, part)),
+            };
         }
+        budget.release(reserved + *shared.interned.1.lock());
         match (error, found) {
             (Some(e), _) => Err(e),
             (None, Some(found)) => Ok(found),
@@ -176,7 +203,18 @@ impl Pass<'_, '_> {
     fn work(&self, run: &Run, shared: &Shared<'_>, who: usize, on_found: Option<OnFound<'_>>) {
         let (mut told, mut shown) = ((run.clock)(), (run.clock)());
         let mut mine = 0..0;
+        let mut helper = run.turn.as_ref().filter(|_| who > 0).map(Helper::new);
+        let done = || shared.stop.load(Ordering::Relaxed) || shared.next.load(Ordering::Relaxed) >= self.prepared.units.len();
         loop {
+            if who == 0 {
+                run.between();
+            }
+            // With blocks of its own in hand a thread does not wait: the others could not end.
+            if let Some(helper) = helper.as_mut().filter(|_| mine.is_empty())
+                && !helper.may_go_on(&done)
+            {
+                return;
+            }
             if shared.stop.load(Ordering::Relaxed) {
                 return;
             }
@@ -241,14 +279,13 @@ impl Pass<'_, '_> {
         }
         // Ask for more than is needed now, so as not to ask at every block.
         let more = memory - worker.reserved;
-        let (what, hint) = ("groups and values", "filter more, group by fewer columns, or narrow the time range");
-        match budget.reserve(more, what, hint) {
+        match budget.reserve(more, WHAT, HINT) {
             Ok(()) => worker.reserved += more,
             Err(_) => {
                 worker.states.compact();
                 let memory = worker.memory();
                 if memory > worker.reserved {
-                    budget.reserve(memory - worker.reserved, what, hint)?;
+                    budget.reserve(memory - worker.reserved, WHAT, HINT)?;
                     worker.reserved = memory;
                 }
             }

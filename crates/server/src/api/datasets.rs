@@ -75,8 +75,8 @@ pub(crate) async fn update(call: Call, body: Body) -> Answer {
         expand_json_depth: patch.expand_json_depth,
         retention: patch.retention.map(|r| Retention { age_seconds: r.age_seconds, bytes: r.bytes }),
     };
-    let (app, name) = (call.app.clone(), call.param("dataset").to_owned());
-    let dataset = call.app.blocking(move || app.update_dataset(&name, update)).await??;
+    let (app, slug) = (call.app.clone(), find(&call.app, call.param("dataset"))?.slug);
+    let dataset = call.app.blocking(move || app.update_dataset(&slug, update)).await??;
     json(StatusCode::OK, &dataset_body(dataset))
 }
 
@@ -84,8 +84,8 @@ pub(crate) async fn update(call: Call, body: Body) -> Answer {
     params(("dataset" = String, Path, description = "Name or slug")),
     responses((status = 204, description = "It is gone with all its events and documents"), (status = 404, description = "No such dataset", body = ErrorBody), (status = 409, description = "It is protected", body = ErrorBody)))]
 pub(crate) async fn delete(call: Call, _body: Body) -> Answer {
-    let (app, name) = (call.app.clone(), call.param("dataset").to_owned());
-    call.app.blocking(move || app.delete_dataset(&name)).await??;
+    let (app, dataset) = (call.app.clone(), find(&call.app, call.param("dataset"))?);
+    call.app.blocking(move || app.delete_dataset(&dataset)).await??;
     Ok(empty(StatusCode::NO_CONTENT))
 }
 

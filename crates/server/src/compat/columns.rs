@@ -3,7 +3,6 @@
 //! Owns: their ids and types, and the documents with descriptions. Never does: hide a column from questions.
 
 use crate::app::App;
-use crate::ask::scope;
 use crate::body;
 use crate::compat::documents::home;
 use crate::error::Failure;
@@ -49,7 +48,7 @@ fn all(app: &App, dataset: &str) -> Result<BTreeMap<String, Json>, Failure> {
         described.insert(d.body["key_name"].as_str().unwrap_or_default().to_owned(), d);
     }
     let mut columns = BTreeMap::new();
-    for c in app.store.columns(&scope(dataset))? {
+    for c in app.store.columns(&super::scope(app, dataset))? {
         let about = described.remove(&c.name);
         columns.insert(c.name.clone(), column_json(&c.name, type_of(&c), Some(&c), about.as_ref()));
     }

@@ -2,7 +2,7 @@
 //!
 //! Owns: their JSON in Honeycomb's form, and the protection against deletion. Never does: retention (see the native API).
 
-use crate::api::datasets::find;
+use super::find;
 use crate::app::App;
 use crate::body;
 use crate::error::Failure;
@@ -116,22 +116,21 @@ pub(crate) async fn update(call: Call, body: Body) -> Answer {
 }
 
 pub(crate) async fn delete(call: Call, _body: Body) -> Answer {
-    let (app, name) = (call.app.clone(), call.param("dataset").to_owned());
-    call.app.blocking(move || app.delete_dataset(&name)).await??;
+    let (app, dataset) = (call.app.clone(), find(&call.app, call.param("dataset"))?);
+    call.app.blocking(move || app.delete_dataset(&dataset)).await??;
     Ok(empty(StatusCode::ACCEPTED))
 }
 
 impl App {
     /// Changes a dataset, and what senders to it get from then on.
-    pub(crate) fn update_dataset(&self, name: &str, update: DatasetUpdate) -> Result<DatasetInfo, Failure> {
-        let dataset = self.store.update_dataset(name, update)?;
+    pub(crate) fn update_dataset(&self, slug: &str, update: DatasetUpdate) -> Result<DatasetInfo, Failure> {
+        let dataset = self.store.update_dataset(slug, update)?;
         self.depths.learn(&dataset);
         Ok(dataset)
     }
 
     /// Deletes a dataset unless it is protected.
-    pub(crate) fn delete_dataset(&self, name: &str) -> Result<(), Failure> {
-        let dataset = find(self, name)?;
+    pub(crate) fn delete_dataset(&self, dataset: &DatasetInfo) -> Result<(), Failure> {
         if is_protected(self, &dataset.slug)? {
             return Err(Failure::new(
                 ErrorKind::Conflict,
@@ -139,7 +138,7 @@ impl App {
             ));
         }
         self.store.delete_dataset(&dataset.slug)?;
-        self.depths.forget(&dataset);
+        self.depths.forget(dataset);
         // Its calculated fields went with it.
         self.tell_fields()
     }

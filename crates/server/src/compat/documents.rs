@@ -2,7 +2,7 @@
 //!
 //! Owns: creating, listing, changing and deleting them, and which fields each may have. Never does: use them.
 
-use crate::api::datasets::find;
+use super::find;
 use crate::app::App;
 use crate::ask::ALL;
 use crate::body;

@@ -11,8 +11,10 @@ pub(crate) mod queries;
 pub(crate) mod results;
 mod rows;
 
+use crate::app::App;
+use crate::ask::ALL;
 use crate::auth::Scope;
-use crate::error::Form;
+use crate::error::{Failure, Form};
 use crate::route::{Family, Routes, family};
 use axum::http::{Method, StatusCode};
 use documents::{ANNOTATION, MARKER, MARKER_SETTING};
@@ -23,6 +25,21 @@ const MANAGE: Family = family(Form::Problem, Some(Scope::Manage));
 const SEND: Family = family(Form::Problem, Some(Scope::Ingest));
 /// Any key will do.
 const ANY: Family = family(Form::Legacy, None);
+
+/// The dataset that a path means. Honeycomb's tools send the slug that they were told, so that goes before a name.
+pub(crate) fn find(app: &App, slug_or_name: &str) -> Result<store::DatasetInfo, Failure> {
+    app.store.dataset_by_slug(slug_or_name).ok_or_else(|| Failure::not_found(format!("no such dataset, name='{slug_or_name}'")))
+}
+
+/// Likewise, or all datasets.
+pub(crate) fn scope(app: &App, slug_or_name: &str) -> store::Scope {
+    match app.store.dataset_by_slug(slug_or_name) {
+        _ if slug_or_name == ALL => store::Scope::All,
+        // Names are unique and found first.
+        Some(dataset) => store::Scope::Dataset(dataset.name),
+        None => store::Scope::Dataset(slug_or_name.to_owned()),
+    }
+}
 
 pub(crate) fn routes(routes: Routes) -> Routes {
     let (get, post, put, delete) = (Method::GET, Method::POST, Method::PUT, Method::DELETE);

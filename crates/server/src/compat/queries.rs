@@ -2,7 +2,6 @@
 //!
 //! Owns: the stored form, which is what was sent. Never does: run a question.
 
-use crate::ask::scope;
 use crate::body;
 use crate::compat::documents::home;
 use crate::error::Failure;
@@ -48,7 +47,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Answer {
     // What clients read and send back: null is absent.
     sent.retain(|_, value| !value.is_null());
     let spec = parse(&sent)?;
-    let (app, scope) = (call.app.clone(), scope(call.param("dataset")));
+    let (app, scope) = (call.app.clone(), super::scope(&call.app, call.param("dataset")));
     let kept = move || {
         app.check(&scope, &spec).map_err(validation)?;
         // The same question has the same id: dashboards that create theirs at every refresh do not fill the catalog.

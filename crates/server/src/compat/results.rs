@@ -4,7 +4,7 @@
 //! restart or when it had to make room. Never does: answer questions (engine).
 
 use crate::app::App;
-use crate::ask::{Question, ask, scope};
+use crate::ask::{Question, ask};
 use crate::body;
 use crate::compat::documents::home;
 use crate::compat::queries::{self, validation};
@@ -149,7 +149,7 @@ async fn compute(app: &Arc<App>, dataset: &str, order: Order) -> Result<Done, Fa
         now: order.now_ns,
         series: if order.disable_series { SeriesMode::Never } else { SeriesMode::Auto },
         totals: order.total || order.other,
-        ..Question::plain(app, scope(dataset), spec)
+        ..Question::plain(app, super::scope(app, dataset), spec)
     };
     ask(app, &run, question, move |answer| {
         let mut more = String::new();
@@ -208,7 +208,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Answer {
             if request.limit.is_some() && order.disable_series {
                 spec.limit = request.limit;
             }
-            app.check(&scope(&on), &spec).map_err(validation)?;
+            app.check(&super::scope(&app, &on), &spec).map_err(validation)?;
             let document = serde_json::to_value(&order).map_err(not_json)?;
             app.store.put_document(KIND, &home, &result, &document)?;
             if app.results.count() {

@@ -84,6 +84,30 @@ async fn columns() {
     s.stop().await;
 }
 
+/// Slugs are what tools are told: a dataset that is named like another's slug does not get in the way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slug_goes_before_a_name() {
+    let s = TestServer::start().await;
+    s.store("My.Service", &[json!({ "first": 1 })]).await;
+    s.store("my-service", &[json!({ "second": 1 }), json!({ "second": 2 })]).await;
+    let names = |columns: Json| columns.as_array().unwrap().iter().map(|c| c["key_name"].as_str().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(s.get("/1/datasets/my-service").await.expect(200).json()["name"], "My.Service");
+    assert_eq!(names(s.get("/1/columns/my-service").await.expect(200).json()), ["first"]);
+    assert_eq!(names(s.get("/1/columns/my-service-2").await.expect(200).json()), ["second"]);
+    let spec = json!({ "calculations": [{ "op": "SUM", "column": "first" }], "start_time": T0, "end_time": T0 + 60 });
+    let (_, reply) = run(&s, "my-service", &spec, json!({})).await;
+    assert_eq!(reply.json()["data"]["results"], json!([{ "data": { "SUM(first)": 1 } }]));
+    s.post("/1/markers/my-service", &json!({ "message": "m" })).await.expect(201);
+    assert_eq!(s.get("/1/markers/my-service-2").await.expect(200).json(), json!([]));
+    // The native API and senders go by the name first.
+    assert_eq!(s.rows("my-service", &json!({})).await, [json!({ "COUNT": 2 })]);
+    s.delete("/api/v1/datasets/my-service").await.expect(204);
+    assert_eq!(s.rows("My.Service", &json!({})).await, [json!({ "COUNT": 1 })]);
+    s.delete("/1/datasets/my-service").await.expect(202);
+    s.get("/1/datasets/my-service").await.expect(404);
+    s.stop().await;
+}
+
 async fn filled() -> TestServer {
     let s = TestServer::start().await;
     let rows: Vec<Json> = "aaaabbc".chars().map(|g| json!({ "g": g.to_string(), "v": 1 })).collect();

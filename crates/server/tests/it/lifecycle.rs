@@ -156,3 +156,32 @@ async fn the_server_tells_of_its_requests() {
     assert!(find("GET /healthz").is_empty());
     s.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_are_turned_away() {
+    let s = TestServer::with(|s| s.connections_max = 2).await;
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let mut stream = tokio::net::TcpStream::connect(s.http).await.unwrap();
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        let mut text = [0; 512];
+        let n = stream.read(&mut text).await.unwrap();
+        assert!(text[..n].starts_with(b"HTTP/1.1 200"));
+        held.push(stream);
+    }
+    let mut text = String::new();
+    tokio::net::TcpStream::connect(s.http).await.unwrap().read_to_string(&mut text).await.unwrap();
+    assert!(text.starts_with("HTTP/1.1 503") && text.contains("retry-after: 1") && text.contains("connections_max"), "{text}");
+    drop(held);
+    // As soon as the server has seen that they are gone there is room again.
+    loop {
+        let mut stream = tokio::net::TcpStream::connect(s.http).await.unwrap();
+        let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+        let mut text = String::new();
+        if stream.write_all(request.as_bytes()).await.is_ok() && stream.read_to_string(&mut text).await.is_ok() && text.contains(" 200 ") {
+            assert!(text.contains("wideye_refused_requests_total{reason=\"too_many_connections\"}"), "{text}");
+            break;
+        }
+    }
+    s.stop().await;
+}
