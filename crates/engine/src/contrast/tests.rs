@@ -312,3 +312,27 @@ fn spans_logs_and_span_events_are_compared_alike() {
     assert_eq!(log.values[0].value, Cell::Str("log".into()));
     assert_eq!((log.values[0].selection, log.significant), (answer.populations.selection.count, true));
 }
+
+#[test]
+fn the_most_frequent_values_of_the_selection_are_told() {
+    let rows = rows(30_000);
+    let mut counts: BTreeMap<String, f64> = BTreeMap::new();
+    for (_, _, fields) in rows.iter().filter(|(_, _, f)| f["slow"] == Value::Bool(true)) {
+        let Value::Str(user) = &fields["user"] else { panic!("users are text") };
+        *counts.entry(user.clone()).or_default() += 1.0;
+    }
+    let mut all: Vec<f64> = counts.values().copied().collect();
+    all.sort_by(|a, b| b.total_cmp(a));
+    let certain: Vec<(&String, &f64)> = counts.iter().filter(|(_, n)| **n > all[40]).collect();
+    assert!(!certain.is_empty() && counts.len() > 500, "{} values", counts.len());
+    let answer = ask(
+        &segments(&rows, false),
+        json!({"query": {"start_time": 0, "end_time": 100}, "selection": {"filters": [{"column": "slow", "op": "=", "value": true}]},
+               "columns": ["user"]}),
+    )
+    .unwrap();
+    for (user, n) in certain {
+        let told = answer.columns[0].values.iter().find(|v| v.value == Cell::Str(user.as_str().into()));
+        assert_eq!(told.map(|v| v.selection), Some(*n), "{user}");
+    }
+}

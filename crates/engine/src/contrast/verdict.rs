@@ -121,7 +121,15 @@ pub(super) fn verdict(name: &Arc<str>, mut counted: Counted, totals: &Totals, pl
     shown
         .sort_by(|(a, x), (b, y)| b.total_cmp(a).then_with(|| y.selection.total_cmp(&x.selection)).then_with(|| x.value.compare(&y.value)));
     if shown.len() > 2 * VALUES_MAX + 1 {
-        shown.truncate(2 * VALUES_MAX + 1);
+        // Beside those that explain most, the most frequent of the selection are always told.
+        let mut by_weight: Vec<usize> = (0..shown.len()).collect();
+        by_weight.sort_by(|a, b| shown[*b].1.selection.total_cmp(&shown[*a].1.selection).then_with(|| a.cmp(b)));
+        let frequent = &by_weight[..VALUES_MAX];
+        let mut at = 0;
+        shown.retain(|_| {
+            at += 1;
+            at <= VALUES_MAX + 1 || frequent.contains(&(at - 1))
+        });
     }
     let has_numbers = !numbers.is_empty();
     let quantiles = has_numbers.then(|| Quantiles {
