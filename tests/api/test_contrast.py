@@ -8,7 +8,8 @@ def send(server, dataset):
     events = []
     for i in range(3000):
         failed = (i % 9 == 4 and i % 2 == 0) or i % 97 == 0
-        events.append({"build": f"b{i % 9}", "region": f"r{i % 4}", "error": failed, "ms": i % 50 + (500 if failed else 0), "span.id": f"{i:016x}"})
+        # The region changes every 18 events, so that it has nothing to do with failures.
+        events.append({"build": f"b{i % 9}", "region": f"r{i // 18 % 4}", "error": failed, "ms": i % 50 + (500 if failed else 0), "span.id": f"{i:016x}"})
     server.send(dataset, *events)
 
 

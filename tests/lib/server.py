@@ -140,9 +140,15 @@ class Server:
         return self
 
     def start(self, seconds=60):
-        self.spawn()
-        self.wait_ready(seconds)
-        return self
+        for tries_left in (4, 3, 2, 1, 0):
+            self.spawn()
+            try:
+                self.wait_ready(seconds)
+                return self
+            except RuntimeError as e:
+                # Between finding a free port and using it, a client's connection may have taken it.
+                if not tries_left or "Address already in use" not in str(e).splitlines()[-1]:
+                    raise
 
     def wait_ready(self, seconds=60):
         """Wait for /readyz to answer 200."""
