@@ -221,6 +221,12 @@ impl Engine {
         self.caches.bytes()
     }
 
+    /// Pieces of answers that had to be made, ever; kept ones cost none.
+    #[must_use]
+    pub fn pieces_made(&self) -> u64 {
+        self.caches.pieces_made()
+    }
+
     /// The cores that questions share.
     #[must_use]
     pub fn turns(&self) -> &Arc<Turns> {

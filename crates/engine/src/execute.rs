@@ -9,7 +9,7 @@ use crate::calc::distinct::DistinctPlan;
 use crate::calc::heatmap::HeatPlan;
 use crate::calc::number::NumberPlan;
 use crate::calc::quantile::QuantilePlan;
-use crate::calc::{CalcPlan, FieldPlan, States};
+use crate::calc::{CalcPlan, FieldPlan};
 use crate::intern::Caches;
 use crate::memory::Budget;
 use crate::partial::{self, Asked};
@@ -233,10 +233,9 @@ impl Question<'_> {
 
     /// The answer of a pass that dealt with groups and buckets together.
     fn assemble(&self, pass: &Pass<'_, '_>, found: Found, buckets: Buckets) -> Result<Answer, EngineError> {
-        let mut rolled = States::new(&pass.calcs);
-        rolled.resize(buckets.n_groups, buckets.n_groups);
-        let map: Vec<u32> = (0..buckets.n * buckets.n_groups).map(|c| (c % buckets.n_groups) as u32).collect();
-        rolled.merge_from(&found.states, CellMap::To(&map), CellMap::Same);
+        let n = buckets.n_groups;
+        let map: Vec<u32> = (0..buckets.n * n).map(|c| (c % n) as u32).collect();
+        let rolled = found.states.rolled(&pass.calcs, n, CellMap::To(&map), (n, CellMap::Same));
         let series = View::new(&pass.calcs, found.states, Some(buckets), self.run.threads);
         let found = Found { states: rolled, ..found };
         let table = self.view(&pass.calcs, found, Some(series))?;

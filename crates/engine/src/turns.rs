@@ -225,11 +225,12 @@ impl Drop for Helper<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Helper, SLICE, Turns};
+    use super::{Helper, SLICE, Turn, Turns};
     use crate::EngineError;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicBool, Ordering};
-    use std::sync::mpsc::channel;
+    use std::sync::mpsc::{Sender, channel};
+    use std::thread::Scope;
     use std::time::Instant;
 
     /// A clock that is always a slice ahead of the last look.
@@ -240,6 +241,23 @@ mod tests {
         *BEGAN.get_or_init(Instant::now) + SLICE * LOOKS.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Cores of which a first question holds one, and the wish to go on.
+    fn held(cores: usize, clock: fn() -> Instant) -> (Arc<Turns>, AtomicBool, Turn) {
+        let (turns, go) = (Arc::new(Turns::new(cores)), AtomicBool::new(false));
+        let turn = turns.begin(&go, None, clock).unwrap();
+        (turns, go, turn)
+    }
+
+    /// Another question, which sends its name when its turn comes.
+    fn ask<'s>(scope: &'s Scope<'s, '_>, turns: &'s Arc<Turns>, go: &'s AtomicBool, order: &Sender<&'static str>, name: &'static str) {
+        let order = order.clone();
+        scope.spawn(move || {
+            let turn = turns.begin(go, None, hasty).unwrap();
+            order.send(name).unwrap();
+            drop(turn);
+        });
+    }
+
     fn until_waiting(turns: &Turns, n: usize) {
         while turns.waiting() != n {
             std::thread::yield_now();
@@ -248,20 +266,12 @@ mod tests {
 
     #[test]
     fn a_new_question_goes_before_one_that_had_its_time() {
-        let turns = Arc::new(Turns::new(1));
-        let go = AtomicBool::new(false);
-        let long = turns.begin(&go, None, hasty).unwrap();
+        let (turns, go, long) = held(1, hasty);
         let (order, seen) = channel();
         std::thread::scope(|scope| {
-            let (turns, go) = (&turns, &go);
-            let of_short = order.clone();
-            scope.spawn(move || {
-                let turn = turns.begin(go, None, hasty).unwrap();
-                of_short.send("short").unwrap();
-                drop(turn);
-            });
-            until_waiting(turns, 1);
-            long.between(go, None).unwrap();
+            ask(scope, &turns, &go, &order, "short");
+            until_waiting(&turns, 1);
+            long.between(&go, None).unwrap();
             order.send("long").unwrap();
         });
         assert_eq!(seen.recv().unwrap(), "short");
@@ -273,22 +283,14 @@ mod tests {
 
     #[test]
     fn new_questions_do_not_starve_an_old_one() {
-        let turns = Arc::new(Turns::new(1));
-        let go = AtomicBool::new(false);
-        let long = turns.begin(&go, None, hasty).unwrap();
+        let (turns, go, long) = held(1, hasty);
         let (order, seen) = channel();
         std::thread::scope(|scope| {
-            let (turns, go) = (&turns, &go);
             for i in 0..8 {
-                let order = order.clone();
-                scope.spawn(move || {
-                    let turn = turns.begin(go, None, hasty).unwrap();
-                    order.send("new").unwrap();
-                    drop(turn);
-                });
-                until_waiting(turns, i + 1);
+                ask(scope, &turns, &go, &order, "new");
+                until_waiting(&turns, i + 1);
             }
-            long.between(go, None).unwrap();
+            long.between(&go, None).unwrap();
             order.send("old").unwrap();
             drop(long);
         });
@@ -299,9 +301,7 @@ mod tests {
 
     #[test]
     fn who_hangs_up_or_runs_out_of_time_leaves_the_line() {
-        let turns = Arc::new(Turns::new(1));
-        let go = AtomicBool::new(false);
-        let first = turns.begin(&go, None, Instant::now).unwrap();
+        let (turns, go, first) = held(1, Instant::now);
         assert!(matches!(turns.begin(&AtomicBool::new(true), None, Instant::now), Err(EngineError::Cancelled)));
         assert!(matches!(turns.begin(&go, Some(Instant::now()), Instant::now), Err(EngineError::Deadline)));
         assert_eq!(turns.waiting(), 0);
@@ -311,9 +311,7 @@ mod tests {
 
     #[test]
     fn further_threads_make_room() {
-        let turns = Arc::new(Turns::new(2));
-        let go = AtomicBool::new(false);
-        let alone = turns.begin(&go, None, Instant::now).unwrap();
+        let (turns, go, alone) = held(2, Instant::now);
         let mut helper = Helper::new(&alone);
         assert!(helper.may_go_on(&|| false) && helper.may_go_on(&|| false));
         std::thread::scope(|scope| {

@@ -160,9 +160,8 @@ impl View {
 
     /// The same states with cells put together.
     fn rolled(&self, map: &[u32], n: usize, buckets: Option<Buckets>, groups: CellMap<'_>) -> View {
-        let mut states = States::new(&self.calcs);
-        states.resize(n, buckets.map_or(n, |b| b.n_groups));
-        states.merge_from(&self.states, CellMap::To(map), groups);
+        let n_groups = buckets.map_or(n, |b| b.n_groups);
+        let states = self.states.rolled(&self.calcs, n, CellMap::To(map), (n_groups, groups));
         let mut view = View::new(&self.calcs, states, buckets, 1);
         view.share_scales(self);
         view

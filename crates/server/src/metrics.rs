@@ -131,6 +131,12 @@ pub(crate) fn page(app: &App) -> String {
         "Memory of questions under way; bounded by questions_memory_bytes_max.",
         app.engine.questions_bytes(),
     );
+    p.one(
+        "wideye_query_pieces_made_total",
+        "counter",
+        "Partial answers that questions had to make; those that were kept cost none.",
+        app.engine.pieces_made(),
+    );
     p.one("wideye_query_cache_bytes", "gauge", "Partial answers kept; bounded by cache_bytes_max.", app.engine.cache_bytes());
     p.one("wideye_connections", "gauge", "Open connections.", m.connections.load(Ordering::Relaxed));
     p.one("wideye_self_telemetry_dropped_total", "counter", "Own events that found no room.", m.telemetry_dropped.load(Ordering::Relaxed));

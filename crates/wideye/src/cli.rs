@@ -81,6 +81,20 @@ pub(crate) struct ServerArgs {
     pub(crate) key: Option<String>,
 }
 
+/// The time range of a question.
+#[derive(Debug, Args)]
+pub(crate) struct TimeArgs {
+    /// How far back: 90s, 30m, 2h, 1d
+    #[arg(short, long, value_name = "DURATION", conflicts_with = "from")]
+    pub(crate) last: Option<String>,
+    /// Start, inclusive: 2026-01-31T08:00:00Z, 2026-01-31, Unix seconds
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+    /// End, exclusive
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// TOML file of settings; docs/reference/config.md lists them
@@ -126,15 +140,8 @@ pub(crate) struct QueryArgs {
     /// Rows of the result
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<i64>,
-    /// How far back: 90s, 30m, 2h, 1d
-    #[arg(short, long, value_name = "DURATION", conflicts_with = "from")]
-    pub(crate) last: Option<String>,
-    /// Start, inclusive: 2026-01-31T08:00:00Z, 2026-01-31, Unix seconds
-    #[arg(long, value_name = "TIME")]
-    pub(crate) from: Option<String>,
-    /// End, exclusive
-    #[arg(long, value_name = "TIME")]
-    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
     /// Length of the buckets of the series
     #[arg(long, value_name = "DURATION")]
     pub(crate) every: Option<String>,
@@ -209,15 +216,8 @@ pub(crate) struct ContrastArgs {
     /// Conditions on all events that are looked at
     #[arg(short = 'w', long = "where", value_name = "CONDITIONS")]
     pub(crate) conditions: Option<String>,
-    /// How far back: 90s, 30m, 2h, 1d
-    #[arg(short, long, value_name = "DURATION", conflicts_with = "from")]
-    pub(crate) last: Option<String>,
-    /// Start, inclusive: 2026-01-31T08:00:00Z, 2026-01-31, Unix seconds
-    #[arg(long, value_name = "TIME")]
-    pub(crate) from: Option<String>,
-    /// End, exclusive
-    #[arg(long, value_name = "TIME")]
-    pub(crate) to: Option<String>,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
     /// The events in question: 'duration_ms > 1000 and error = true'
     #[arg(short, long, value_name = "CONDITIONS")]
     pub(crate) select: Option<String>,

@@ -185,6 +185,14 @@ impl States {
         }
     }
 
+    /// The same states with cells put together: `n` cells as `map` says, so many groups of CONCURRENCY as `groups` says.
+    pub(crate) fn rolled(&self, plan: &CalcPlan, n: usize, map: CellMap<'_>, groups: (usize, CellMap<'_>)) -> States {
+        let mut rolled = States::new(plan);
+        rolled.resize(n, groups.0);
+        rolled.merge_from(self, map, groups.1);
+        rolled
+    }
+
     /// Makes values ready to be read; nothing is added after it.
     pub(crate) fn settle(&mut self) {
         self.fields.iter_mut().filter_map(|f| f.distinct.as_mut()).for_each(Distinct::settle);

@@ -86,12 +86,8 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
         let made = Work { asked, chunks: &chunks, columns: &columns, distinct: &distinct, budget: &budget }.make(&mut pieces, &missing);
         match made {
             Ok(true) => {}
-            Ok(false) => {
-                caches.pieces.refuse(key);
-                return Ok(None);
-            }
             // Without pieces there may be room.
-            Err(EngineError::Memory { .. }) => {
+            Ok(false) | Err(EngineError::Memory { .. }) => {
                 caches.pieces.refuse(key);
                 return Ok(None);
             }

@@ -93,7 +93,7 @@ impl Maker<'_> {
         let states = match buckets {
             Some(buckets) => {
                 let map: Vec<u32> = (0..buckets.n * n_groups).map(|c| (c % n_groups) as u32).collect();
-                let rolled = roll(calcs, &states, &map, n_groups);
+                let rolled = states.rolled(calcs, n_groups, CellMap::To(&map), (n_groups, CellMap::Same));
                 self.points(&mut piece, calcs, states, buckets);
                 rolled
             }
@@ -125,7 +125,7 @@ impl Maker<'_> {
         let Question { plan, fields, .. } = self.question;
         if self.totals {
             let map: Vec<u32> = (0..buckets.n * buckets.n_groups).map(|c| (c / buckets.n_groups) as u32).collect();
-            let view = View::new(calcs, roll(calcs, &states, &map, buckets.n), None, 1);
+            let view = View::new(calcs, states.rolled(calcs, buckets.n, CellMap::To(&map), (buckets.n, CellMap::Same)), None, 1);
             piece.total_points = (0..buckets.n).filter_map(|b| Some((buckets.start(b as u32), view.pack(plan, fields, b)?))).collect();
         }
         let view = View::new(calcs, states, None, 1);
@@ -146,14 +146,6 @@ impl Maker<'_> {
             _ => 0,
         }
     }
-}
-
-/// The same states with cells put together.
-fn roll(calcs: &CalcPlan, states: &States, map: &[u32], n: usize) -> States {
-    let mut rolled = States::new(calcs);
-    rolled.resize(n, n);
-    rolled.merge_from(states, CellMap::To(map), CellMap::Same);
-    rolled
 }
 
 /// How a value is called between questions: its number among those of its column, plus 1; 0 where it is missing.

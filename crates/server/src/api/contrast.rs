@@ -51,6 +51,7 @@ pub(crate) struct ContrastRequest {
         (status = 200, description = "Findings, and columns, those that differ most first; with `stream` a line of JSON per message (application/x-ndjson), see docs/contrast.md", body = ContrastAnswerSchema),
         (status = 400, description = "The comparison is wrong: what and where is in the message", body = ErrorBody),
         (status = 404, description = "No such dataset", body = ErrorBody),
+        (status = 422, description = "The comparison needs more memory than one question may use", body = ErrorBody),
         (status = 429, description = "Too many questions run; see Retry-After", body = ErrorBody),
     )
 )]

@@ -4,10 +4,10 @@
 
 use super::{
     ALL,
-    query::{duration, instant, parse, read},
+    query::{add_conditions, duration, instant, parse, read},
 };
 use crate::{cli::ContrastArgs, client::Client, error::CliError, question, render, term::Out};
-use model::query::{Combination, Filter, QuerySpec};
+use model::query::QuerySpec;
 use serde_json::{Map, Value as Json, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -35,27 +35,9 @@ fn request(args: &ContrastArgs) -> Result<Json, CliError> {
         return Err(CliError::Usage("a comparison takes the clauses `in`, `where`, `last`, `from … to …` and `unweighted` only".into()));
     }
     if let Some(text) = &args.conditions {
-        let (filters, combination) = conditions(text)?;
-        if !spec.filters.is_empty() && (combination.is_some() || spec.filter_combination.is_some()) {
-            let any = [combination, spec.filter_combination].contains(&Some(Combination::Or));
-            if any {
-                return Err(CliError::Usage(
-                    "conditions of the text and of --where are joined by `and`; with `or`, put all in one place".into(),
-                ));
-            }
-        }
-        spec.filters.extend(filters);
-        spec.filter_combination = spec.filter_combination.or(combination);
+        add_conditions(&mut spec, text)?;
     }
-    if let Some(text) = &args.last {
-        spec.time_range = Some(duration(text, "--last")?);
-    }
-    if let Some(text) = &args.from {
-        spec.start_time = Some(instant(text, "--from")?);
-    }
-    if let Some(text) = &args.to {
-        spec.end_time = Some(instant(text, "--to")?);
-    }
+    args.time.put_into(&mut spec)?;
     let mut selection = population(args.select.as_deref())?;
     for (name, value, flag) in [("start_time", &args.select_from, "--select-from"), ("end_time", &args.select_to, "--select-to")] {
         if let Some(text) = value {
@@ -110,14 +92,10 @@ fn request(args: &ContrastArgs) -> Result<Json, CliError> {
     Ok(body)
 }
 
-fn conditions(text: &str) -> Result<(Vec<Filter>, Option<Combination>), CliError> {
-    read(text, question::parse_conditions)
-}
-
 fn population(text: Option<&str>) -> Result<Map<String, Json>, CliError> {
     let mut population = Map::new();
     if let Some(text) = text {
-        let (filters, combination) = conditions(text)?;
+        let (filters, combination) = read(text, question::parse_conditions)?;
         population.insert("filters".into(), json!(filters));
         if let Some(combination) = combination {
             population.insert("filter_combination".into(), json!(combination));

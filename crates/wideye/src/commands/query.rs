@@ -4,7 +4,7 @@
 
 use super::ALL;
 use crate::{
-    cli::QueryArgs,
+    cli::{QueryArgs, TimeArgs},
     client::Client,
     error::CliError,
     question::{self, Question, Wrong},
@@ -57,16 +57,7 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
         spec.calculated_fields.push(field(text)?);
     }
     if let Some(text) = &args.conditions {
-        let (filters, combination) = read(text, question::parse_conditions)?;
-        let both = !spec.filters.is_empty();
-        spec.filters.extend(filters);
-        let combination = spec.filter_combination.or(combination);
-        if both && combination == Some(Combination::Or) {
-            return Err(CliError::Usage(
-                "conditions of the text and of --where are joined by `and`; with `or`, put all in one place".into(),
-            ));
-        }
-        spec.filter_combination = combination;
+        add_conditions(spec, text)?;
     }
     if let Some(text) = &args.by {
         spec.breakdowns.extend(read(text, question::parse_breakdowns)?);
@@ -78,15 +69,7 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
         spec.orders = read(text, question::parse_orders)?;
     }
     spec.limit = args.limit.or(spec.limit);
-    if let Some(text) = &args.last {
-        spec.time_range = Some(duration(text, "--last")?);
-    }
-    if let Some(text) = &args.from {
-        spec.start_time = Some(instant(text, "--from")?);
-    }
-    if let Some(text) = &args.to {
-        spec.end_time = Some(instant(text, "--to")?);
-    }
+    args.time.put_into(spec)?;
     if let Some(text) = &args.every {
         spec.granularity = Some(duration(text, "--every")?);
     }
@@ -119,6 +102,33 @@ fn field(text: &str) -> Result<CalculatedField, CliError> {
         }
         _ => Err(CliError::Usage(format!("--field {text}: expected NAME = EXPRESSION, such as 'slow = GTE($duration_ms, 500)'"))),
     }
+}
+
+impl TimeArgs {
+    /// Puts what was given into a question.
+    pub(super) fn put_into(&self, spec: &mut QuerySpec) -> Result<(), CliError> {
+        if let Some(text) = &self.last {
+            spec.time_range = Some(duration(text, "--last")?);
+        }
+        if let Some(text) = &self.from {
+            spec.start_time = Some(instant(text, "--from")?);
+        }
+        if let Some(text) = &self.to {
+            spec.end_time = Some(instant(text, "--to")?);
+        }
+        Ok(())
+    }
+}
+
+/// Adds the conditions of --where to those of the text.
+pub(super) fn add_conditions(spec: &mut QuerySpec, text: &str) -> Result<(), CliError> {
+    let (filters, combination) = read(text, question::parse_conditions)?;
+    if !spec.filters.is_empty() && [combination, spec.filter_combination].contains(&Some(Combination::Or)) {
+        return Err(CliError::Usage("conditions of the text and of --where are joined by `and`; with `or`, put all in one place".into()));
+    }
+    spec.filters.extend(filters);
+    spec.filter_combination = spec.filter_combination.or(combination);
+    Ok(())
 }
 
 pub(super) fn parse(text: &str) -> Result<Question, CliError> {
