@@ -213,6 +213,19 @@ fn contrast_says_what_is_different() {
 }
 
 #[test]
+fn conditions_of_text_and_flag_are_joined_by_and_only() {
+    let spec = stdout(&wideye(&["query", "COUNT where a = 1 and b = 2", "--where", "c = 3 and d = 4", "--show-spec"]));
+    let spec: Json = serde_json::from_str(&spec).unwrap();
+    assert_eq!(spec["query"]["filters"].as_array().map(Vec::len), Some(4));
+    for (text, flag) in [("where a = 1 and b = 2", "c = 3 or d = 4"), ("where a = 1 or b = 2", "c = 3"), ("where a = 1", "c = 3 or d = 4")]
+    {
+        let query = wideye(&["query", &format!("COUNT {text}"), "--where", flag, "--show-spec"]);
+        let contrast = wideye(&["contrast", text, "--where", flag, "--select", "e = 5", "--show-spec"]);
+        assert_eq!((query.status.code(), contrast.status.code()), (Some(2), Some(2)), "{text}, {flag}");
+    }
+}
+
+#[test]
 fn help_shows_examples_and_the_grammar() {
     for command in ["serve", "query", "contrast", "import", "export", "columns", "trace", "keys", "demo", "fleet"] {
         let help = stdout(&wideye(&[command, "--help"]));
