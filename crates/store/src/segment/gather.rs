@@ -3,7 +3,8 @@
 //! Owns: finding the stored values of rows that ascend, and reading only those. Never does: pick rows.
 
 use super::format::{BlockMeta, EXPONENT_BITS, Presence};
-use super::read::{damaged, each_position, split};
+use super::presence::{each_position, split};
+use super::read::damaged;
 use super::write::power;
 use super::{Column, Layout, Segment, SegmentError, ints};
 

@@ -4,6 +4,7 @@
 //! Owns: the format, its writer and its reader. Never does: decide when to write, delete or merge.
 
 mod cache;
+mod cell;
 mod dict;
 mod divide;
 mod encode;
@@ -13,7 +14,9 @@ mod ints;
 mod map;
 mod merge;
 mod pack;
+mod presence;
 mod read;
+mod scan;
 mod write;
 
 #[cfg(test)]

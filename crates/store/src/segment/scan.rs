@@ -1,0 +1,291 @@
+//! Reads a block of a column as a whole: one value per row, or the present cells and their rows.
+//!
+//! Owns: laying stored values out by row. Never does: find the block (`read`), single cells (`cell`).
+
+use super::format::{BlockMeta, EXPONENT_BITS, Encoding, Presence};
+use super::pack::{Lane, Packable};
+use super::presence::{each_position, expand, scatter, split};
+use super::read::damaged;
+use super::{Codes, Column, Layout, Scratch, Segment, SegmentError, Valid, ints, write::power};
+use model::TimeNs;
+
+impl Segment {
+    /// Event times of a block, ascending.
+    pub fn read_times<'s>(&self, block: usize, scratch: &'s mut Scratch) -> Result<&'s [TimeNs], SegmentError> {
+        let (meta, data) = self.block(self.time_blocks()?, block)?;
+        let scale = power(meta.exponent).ok_or_else(|| damaged("exponent of times"))?;
+        scratch.ints.resize(self.block_rows(block), 0);
+        ints::read(meta, data, scale, &mut scratch.ints);
+        Ok(&scratch.ints)
+    }
+
+    /// Sample rates of a block (also when uniform).
+    pub fn read_sample_rates<'s>(&self, block: usize, scratch: &'s mut Scratch) -> Result<&'s [f64], SegmentError> {
+        let n = self.block_rows(block);
+        if let Some(rate) = self.uniform_sample_rate() {
+            scratch.floats.clear();
+            scratch.floats.resize(n, rate);
+            return Ok(&scratch.floats);
+        }
+        let (meta, data) = self.block(self.load_blocks(self.n_columns() + 1, self.trailer.rates_offset)?, block)?;
+        scratch.floats.resize(n, 0.0);
+        stored_floats(meta, data, &mut scratch.ints, &mut scratch.floats)?;
+        Ok(&scratch.floats)
+    }
+
+    /// Codes of a `Dict` or `Bools` column; a missing cell has the code `dict.len()` (2 for bools).
+    pub fn read_codes<'s>(&self, column: &Column<'_>, block: usize, scratch: &'s mut Scratch) -> Result<Codes<'s>, SegmentError> {
+        let n_dict = if column.layout == Layout::Bools { 2 } else { self.n_dict(column) };
+        let missing = n_dict as u32;
+        let (meta, data) = self.block(self.column_blocks(column)?, block)?;
+        let n = self.block_rows(block);
+        if meta.presence == Presence::None {
+            return Ok(Codes::Const(missing));
+        }
+        if meta.presence == Presence::All && meta.encoding == Encoding::Const {
+            return Ok(Codes::Const((meta.base as u32).min(missing)));
+        }
+        let (head, values) = split(meta, data, n)?;
+        Ok(match n_dict {
+            0..=255 => Codes::U8(dense_codes(meta, head, values, missing as u8, n, &mut scratch.u8, &mut scratch.tmp8)),
+            256..=65_535 => Codes::U16(dense_codes(meta, head, values, missing as u16, n, &mut scratch.u16, &mut scratch.tmp16)),
+            _ => Codes::U32(dense_codes(meta, head, values, missing, n, &mut scratch.u32, &mut scratch.tmp32)),
+        })
+    }
+
+    /// Integers of a block, one per row, 0 where missing.
+    pub fn read_ints<'s>(
+        &self,
+        column: &Column<'_>,
+        block: usize,
+        scratch: &'s mut Scratch,
+    ) -> Result<(&'s [i64], Valid<'s>), SegmentError> {
+        let (meta, data) = self.block(self.column_blocks(column)?, block)?;
+        let n = self.block_rows(block);
+        if meta.presence == Presence::All {
+            scratch.ints.resize(n, 0);
+            ints::read(meta, data, 1, &mut scratch.ints);
+            return Ok((&scratch.ints, Valid::All));
+        }
+        scratch.ints.clear();
+        scratch.ints.resize(n, 0);
+        if meta.presence == Presence::None {
+            return Ok((&scratch.ints, Valid::None));
+        }
+        let (head, values) = split(meta, data, n)?;
+        scratch.tmp_ints.resize(meta.n_stored as usize, 0);
+        ints::read(meta, values, 1, &mut scratch.tmp_ints);
+        scatter(meta, head, &scratch.tmp_ints, &mut scratch.ints, &mut scratch.bits);
+        Ok((&scratch.ints, Valid::Bits(&scratch.bits)))
+    }
+
+    /// Floats of a block, one per row, 0 where missing. Also serves `Ints`, as floats.
+    pub fn read_floats<'s>(
+        &self,
+        column: &Column<'_>,
+        block: usize,
+        scratch: &'s mut Scratch,
+    ) -> Result<(&'s [f64], Valid<'s>), SegmentError> {
+        let (meta, data) = self.block(self.column_blocks(column)?, block)?;
+        let n = self.block_rows(block);
+        if meta.presence == Presence::None {
+            scratch.floats.clear();
+            scratch.floats.resize(n, 0.0);
+            return Ok((&scratch.floats, Valid::None));
+        }
+        let (head, values) = split(meta, data, n)?;
+        if meta.presence == Presence::All {
+            scratch.floats.resize(n, 0.0);
+            numbers(column, meta, values, &mut scratch.tmp_ints, &mut scratch.floats)?;
+            return Ok((&scratch.floats, Valid::All));
+        }
+        scratch.tmp_floats.resize(meta.n_stored as usize, 0.0);
+        numbers(column, meta, values, &mut scratch.tmp_ints, &mut scratch.tmp_floats)?;
+        scratch.floats.clear();
+        scratch.floats.resize(n, 0.0);
+        scatter(meta, head, &scratch.tmp_floats, &mut scratch.floats, &mut scratch.bits);
+        Ok((&scratch.floats, Valid::Bits(&scratch.bits)))
+    }
+
+    /// Raw ids of a block as numbers (big-endian; `Hex8` in the low 64 bits), one per row, 0 where missing.
+    pub fn read_ids<'s>(
+        &self,
+        column: &Column<'_>,
+        block: usize,
+        scratch: &'s mut Scratch,
+    ) -> Result<(&'s [u128], Valid<'s>), SegmentError> {
+        let width = column.kind.id().ok_or_else(|| damaged("ids in a column of another kind"))?.width();
+        let (meta, data) = self.block(self.column_blocks(column)?, block)?;
+        let n = self.block_rows(block);
+        if meta.presence == Presence::All {
+            scratch.ids.resize(n, 0);
+            raw_ids(data, width, &mut scratch.ids);
+            return Ok((&scratch.ids, Valid::All));
+        }
+        scratch.ids.clear();
+        scratch.ids.resize(n, 0);
+        if meta.presence == Presence::None {
+            return Ok((&scratch.ids, Valid::None));
+        }
+        let (head, values) = split(meta, data, n)?;
+        scratch.tmp_ids.resize(meta.n_stored as usize, 0);
+        raw_ids(values, width, &mut scratch.tmp_ids);
+        scatter(meta, head, &scratch.tmp_ids, &mut scratch.ids, &mut scratch.bits);
+        Ok((&scratch.ids, Valid::Bits(&scratch.bits)))
+    }
+
+    /// The present cells of a block as (row in block, …): rows into `rows`, values into the buffer of the layout
+    /// (`u32` codes, `ints`, `floats`, `ids`) of `scratch`.
+    pub(super) fn read_stored(
+        &self,
+        column: &Column<'_>,
+        block: usize,
+        rows: &mut Vec<u32>,
+        scratch: &mut Scratch,
+    ) -> Result<(), SegmentError> {
+        let (meta, data) = self.block(self.column_blocks(column)?, block)?;
+        let n = self.block_rows(block);
+        rows.clear();
+        let (head, values) = split(meta, data, n)?;
+        match meta.presence {
+            Presence::None => {}
+            Presence::All => rows.extend(0..n as u32),
+            Presence::Positions | Presence::Bitmap => each_position(meta, head, n, |p| rows.push(p as u32)),
+        }
+        let stored = if meta.presence == Presence::None { 0 } else { rows.len() };
+        match column.layout {
+            Layout::Dict | Layout::Bools => {
+                scratch.u32.resize(stored, 0);
+                read_u32_codes(meta, values, scratch);
+                let missing = if column.layout == Layout::Bools { 2 } else { self.n_dict(column) } as u32;
+                if meta.presence == Presence::All {
+                    let mut kept = 0;
+                    for i in 0..stored {
+                        if scratch.u32[i] < missing {
+                            scratch.u32[kept] = scratch.u32[i];
+                            rows[kept] = rows[i];
+                            kept += 1;
+                        }
+                    }
+                    rows.truncate(kept);
+                    scratch.u32.truncate(kept);
+                } else if scratch.u32.iter().any(|c| *c >= missing) {
+                    return Err(damaged("code beyond the dictionary"));
+                }
+            }
+            Layout::Ints => {
+                scratch.ints.resize(stored, 0);
+                ints::read(meta, values, 1, &mut scratch.ints);
+            }
+            Layout::Floats => {
+                scratch.floats.resize(stored, 0.0);
+                numbers(column, meta, values, &mut scratch.tmp_ints, &mut scratch.floats)?;
+            }
+            Layout::Ids => {
+                scratch.ids.resize(stored, 0);
+                raw_ids(values, column.kind.id().map_or(16, |k| k.width()), &mut scratch.ids);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn dense_codes<'s, T: Packable + Ord>(
+    meta: &BlockMeta,
+    head: &[u8],
+    values: &[u8],
+    missing: T,
+    n: usize,
+    out: &'s mut Vec<T>,
+    tmp: &mut Vec<T>,
+) -> &'s [T] {
+    if meta.presence == Presence::All {
+        out.resize(n, missing);
+        ints::read_codes(meta, values, out);
+    } else {
+        out.clear();
+        out.resize(n, missing);
+        tmp.resize(meta.n_stored as usize, missing);
+        ints::read_codes(meta, values, tmp);
+        if meta.presence == Presence::Bitmap {
+            let mut bits = vec![0; n.div_ceil(64)];
+            expand(head, tmp, out, &mut bits);
+        }
+        let mut stored = tmp.iter();
+        let head = if meta.presence == Presence::Bitmap { &[] } else { head };
+        each_position(meta, head, n, |p| {
+            if let Some(v) = stored.next() {
+                out[p] = *v;
+            }
+        });
+    }
+    // Codes index dictionaries: damage that a checksum missed must not become a panic later.
+    for c in out.iter_mut() {
+        *c = (*c).min(missing);
+    }
+    out
+}
+
+fn read_u32_codes(meta: &BlockMeta, values: &[u8], scratch: &mut Scratch) {
+    let n = scratch.u32.len();
+    match meta.lane {
+        Lane::U8 => {
+            scratch.tmp8.resize(n, 0);
+            ints::read_codes(meta, values, &mut scratch.tmp8);
+            for (o, c) in scratch.u32.iter_mut().zip(&scratch.tmp8) {
+                *o = u32::from(*c);
+            }
+            if meta.encoding == Encoding::Const {
+                scratch.u32.fill(meta.base as u32);
+            }
+        }
+        Lane::U16 => {
+            scratch.tmp16.resize(n, 0);
+            ints::read_codes(meta, values, &mut scratch.tmp16);
+            for (o, c) in scratch.u32.iter_mut().zip(&scratch.tmp16) {
+                *o = u32::from(*c);
+            }
+        }
+        _ => ints::read_codes(meta, values, &mut scratch.u32),
+    }
+}
+
+fn raw_ids(data: &[u8], width: usize, out: &mut [u128]) {
+    if width == 8 {
+        let (ids, _) = data.as_chunks::<8>();
+        for (o, b) in out.iter_mut().zip(ids) {
+            *o = u128::from(u64::from_be_bytes(*b));
+        }
+    } else {
+        let (ids, _) = data.as_chunks::<16>();
+        for (o, b) in out.iter_mut().zip(ids) {
+            *o = u128::from_be_bytes(*b);
+        }
+    }
+}
+
+fn stored_floats(meta: &BlockMeta, data: &[u8], tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
+    if meta.exponent == EXPONENT_BITS {
+        tmp.resize(out.len(), 0);
+        ints::read(meta, data, 1, tmp);
+        for (o, i) in out.iter_mut().zip(tmp.iter()) {
+            *o = f64::from_bits(*i as u64);
+        }
+        return Ok(());
+    }
+    let power = power(meta.exponent).ok_or_else(|| damaged("exponent of floats"))? as f64;
+    ints::read_decimals(meta, data, power, out);
+    Ok(())
+}
+
+fn numbers(column: &Column<'_>, meta: &BlockMeta, data: &[u8], tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
+    if column.layout == Layout::Floats {
+        return stored_floats(meta, data, tmp, out);
+    }
+    tmp.resize(out.len(), 0);
+    ints::read(meta, data, 1, tmp);
+    for (o, i) in out.iter_mut().zip(tmp.iter()) {
+        *o = *i as f64;
+    }
+    Ok(())
+}
