@@ -80,6 +80,10 @@ def test_scopes(guarded):
     assert [status(*ask, k[n]) for n in ("query", "manage", "both")] == [200, 200, 200]
     assert status(*ask, k["ingest"]) in (401, 403)
     assert status(*mark, k["manage"]) == 201 and status(*mark, k["ingest"]) in (401, 403)
+    for root in ("/1/boards", "/api/v1/boards"):
+        board = ("POST", root, {"name": "b", "type": "flexible"})
+        assert status(*board, k["manage"]) == 201 and {status(*board, k[n]) for n in ("ingest", "query", "both")} <= {401, 403}
+        assert status("GET", root, None, k["query"]) == 200 and status("GET", root, None, k["ingest"]) in (401, 403)
 
 
 def test_auth_tells_the_scopes(guarded):

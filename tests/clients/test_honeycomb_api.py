@@ -4,11 +4,14 @@ import asyncio
 import pytest
 from honeycomb import HoneycombClient
 from honeycomb.exceptions import HoneycombAPIError, HoneycombNotFoundError
+from honeycomb.models.board_builder import BoardBuilder
+from honeycomb.models.boards import BoardCreate, BoardView, BoardViewCreate, QueryPanel, SLOPanel, TextPanel
 from honeycomb.models.derived_columns import DerivedColumnBuilder, DerivedColumnCreate
 from honeycomb.models.datasets import DatasetCreate, DatasetUpdate
 from honeycomb.models.events import BatchEvent
 from honeycomb.models.markers import MarkerCreate
 from honeycomb.models.queries import QuerySpec
+from honeycomb.models.query_builder import QueryBuilder
 from honeycomb.models.query_annotations import QueryAnnotationCreate
 
 from lib import times
@@ -192,3 +195,77 @@ def test_derived_columns(server, client, dataset):
     assert changed.expression == "$ms >= 5"
     client.derived_columns.delete(slug, made.id)
     assert client.derived_columns.list(slug) == []
+
+
+def test_boards(server, client, dataset):
+    server.send(dataset, {"ms": 10}, {"ms": 900})
+    slug = slug_of(client, dataset)
+    query = client.queries.create(spec(calculations=[{"op": "P99", "column": "ms"}]), dataset=slug)
+    annotation = client.query_annotations.create(slug, QueryAnnotationCreate(name="slowest", query_id=query.id))
+    wanted = BoardCreate.model_validate({
+        "name": "Checkout", "description": "how it goes", "type": "flexible", "layout_generation": "manual",
+        "panels": [
+            {"type": "query", "position": {"x_coordinate": 0, "y_coordinate": 0, "height": 6, "width": 8},
+             "query_panel": {"query_id": query.id, "query_annotation_id": annotation.id, "query_style": "combo", "visualization_settings": {"utc_xaxis": True, "charts": [{"chart_type": "cbar"}]}}},
+            {"type": "slo", "slo_panel": {"slo_id": "BGfyxhFto"}},
+            {"type": "text", "text_panel": {"content": "# Notes"}},
+        ],
+        "tags": [{"key": "team", "value": "blue"}], "preset_filters": [{"column": "app.Service", "alias": "Service"}],
+    })
+    made = client.boards.create(wanted)
+    got = client.boards.get(made.id)
+    assert got == made and made.links.board_url
+    assert [type(p) for p in got.panels] == [QueryPanel, SLOPanel, TextPanel]
+    assert got.panels[0].query_panel.dataset == dataset
+    assert got.panels[0].query_panel.visualization_settings == wanted.panels[0].query_panel.visualization_settings
+    assert (got.panels[0].position, got.tags, got.preset_filters, got.layout_generation) == (wanted.panels[0].position, wanted.tags, wanted.preset_filters, wanted.layout_generation)
+    assert made in client.boards.list()
+    changed = client.boards.update(made.id, wanted.model_copy(update={"name": "Checkout 2", "panels": wanted.panels[2:]}))
+    assert changed.name == "Checkout 2" and [p.text_panel.content for p in changed.panels] == ["# Notes"]
+    # What the board shows can be asked.
+    assert rows(client, slug, query)[0]["P99(ms)"] == 900
+    # So can another client's use of it: the query is found by its id.
+    assert client.queries.get(slug, query.id).id == query.id
+    client.boards.delete(made.id)
+    with pytest.raises(HoneycombNotFoundError):
+        client.boards.get(made.id)
+    with pytest.raises(HoneycombAPIError, match="query_id") as e:
+        client.boards.create(wanted.model_copy(update={"panels": [QueryPanel.model_validate({"type": "query", "query_panel": {"query_id": "none", "query_annotation_id": "n"}})]}))
+    assert e.value.status_code == 422
+
+
+def test_board_views(client):
+    board = client.boards.create(BoardCreate(name="views"))
+    view = client.boards.create_view(board.id, BoardViewCreate.model_validate({"name": "errors", "filters": [{"column": "error", "operation": "=", "value": True}, {"column": "user.id", "operation": "exists"}]}))
+    assert isinstance(view, BoardView) and [f.value for f in view.filters] == [True, None]
+    assert client.boards.get_view(board.id, view.id) == view and client.boards.list_views(board.id) == [view]
+    changed = client.boards.update_view(board.id, view.id, BoardViewCreate.model_validate({"name": "all", "filters": [{"column": "a", "operation": "in", "value": [1, 2]}]}))
+    assert (changed.id, changed.name, changed.filters[0].value) == (view.id, "all", [1, 2])
+    client.boards.delete_view(board.id, view.id)
+    assert client.boards.list_views(board.id) == []
+    client.boards.delete(board.id)
+
+
+def test_board_from_its_builder(server, client, dataset):
+    """One call that makes queries, annotations, the board and its views."""
+    server.send(dataset, {"ms": 10})
+    slug = slug_of(client, dataset)
+    bundle = (BoardBuilder("Built").description("d").auto_layout().tag("team", "blue")
+              .query(QueryBuilder("Requests").dataset(slug).last_1_hour().count(), style="table")
+              .query(QueryBuilder("Everywhere").environment_wide().last_1_hour().count())
+              .text("## Notes").add_view("Slow", [{"column": "ms", "operation": ">", "value": 500}]).build())
+
+    async def go():
+        async with HoneycombClient(api_key=server.key, base_url=server.url, max_retries=0) as c:
+            made = await c.boards.create_from_bundle_async(bundle)
+            return made, await c.boards.list_views_async(made.id)
+
+    made, views = asyncio.run(go())
+    assert [p.type for p in made.panels] == ["query", "query", "text"] and made.layout_generation.value == "auto"
+    assert [v.name for v in views] == ["Slow"]
+    panel, everywhere = made.panels[0].query_panel, made.panels[1].query_panel
+    assert panel.dataset == dataset and everywhere.dataset is None
+    assert client.queries.get(slug, panel.query_id).id == panel.query_id
+    assert client.query_annotations.get(slug, panel.query_annotation_id).name == "Requests"
+    assert client.queries.get("__all__", everywhere.query_id).id == everywhere.query_id
+    client.boards.delete(made.id)

@@ -56,6 +56,12 @@ pub struct Limits {
     pub question_seconds_max: f64,
     /// Questions under way at once, which share the cores in turns; more wait until one ends.
     pub questions_concurrent_max: usize,
+    /// Boards in the store.
+    pub boards_max: usize,
+    /// Panels (or queries) of one board.
+    pub board_panels_max: usize,
+    /// Views of one board.
+    pub board_views_max: usize,
 }
 
 impl Limits {
@@ -93,6 +99,9 @@ impl Default for Limits {
             expression_parts_max: 10_000,
             question_seconds_max: 60.0,
             questions_concurrent_max: 64,
+            boards_max: 10_000,
+            board_panels_max: 100,
+            board_views_max: 50,
         }
     }
 }

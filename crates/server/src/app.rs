@@ -48,6 +48,8 @@ pub(crate) struct App {
     pub(crate) connections_max: u64,
     /// Held while saved calculated fields are changed.
     pub(crate) fields_lock: parking_lot::Mutex<()>,
+    /// Held while boards are changed.
+    pub(crate) boards_lock: parking_lot::Mutex<()>,
     /// One permit per thread that decodes.
     cpu: Arc<Semaphore>,
     stopping: AtomicBool,
@@ -77,6 +79,7 @@ impl App {
             depths: Depths::load(&store, settings.limits.flatten_depth_max),
             connections_max: connections_max(settings.connections_max),
             fields_lock: parking_lot::Mutex::new(()),
+            boards_lock: parking_lot::Mutex::new(()),
             cpu: Arc::new(Semaphore::new(threads)),
             stopping: AtomicBool::new(false),
             settings,

@@ -5,6 +5,7 @@
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use model::ErrorKind;
+use serde::Serialize;
 use serde_json::json;
 use std::net::SocketAddr;
 
@@ -99,8 +100,18 @@ pub(crate) enum Form {
     Otlp,
     /// Status in headers: gRPC.
     Grpc,
-    /// `{"code","message","hint"?}`.
+    /// `{"code","message","hint"?,"details"?}`.
     Native,
+}
+
+/// What is wrong with one part of a request, as Honeycomb says it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Problem {
+    /// Where: `panels[2].query_panel.query_id`.
+    pub(crate) field: String,
+    /// `invalid`, `missing`, `incorrect_type` or `already_exists`.
+    pub(crate) code: &'static str,
+    pub(crate) description: String,
 }
 
 /// A request that was not done.
@@ -109,6 +120,8 @@ pub(crate) struct Failure {
     pub(crate) kind: ErrorKind,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
+    /// Each thing that is wrong, where there may be several.
+    problems: Vec<Problem>,
     /// Where the kind alone does not say it.
     status: Option<StatusCode>,
     /// Word for the metrics.
@@ -117,11 +130,17 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), hint: None, status: None, reason: code(kind) }
+        Failure { kind, message: message.into(), hint: None, problems: Vec::new(), status: None, reason: code(kind) }
     }
 
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Failure::new(ErrorKind::Invalid, message)
+    }
+
+    /// A request whose parts are wrong; the message is about the first of them.
+    pub(crate) fn problems(problems: Vec<Problem>) -> Self {
+        let message = problems.first().map_or_else(String::new, |p| format!("{} {}", p.field, p.description));
+        Failure { problems, ..Failure::invalid(message) }
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
@@ -175,13 +194,16 @@ impl Failure {
                     ErrorKind::Invalid => "unparseable",
                     _ => self.code(),
                 };
-                let body = json!({
+                let mut body = json!({
                     "error": self.message,
                     "status": status.as_u16(),
                     "type": format!("https://api.honeycomb.io/problems/{problem}"),
                     "title": status.canonical_reason().unwrap_or("Error"),
                     "detail": self.hint.as_ref().unwrap_or(&self.message),
                 });
+                if !self.problems.is_empty() {
+                    body["type_detail"] = json!(self.problems);
+                }
                 ("application/problem+json", body)
             }
         };
@@ -195,11 +217,14 @@ impl Failure {
         response
     }
 
-    /// `{"code","message","hint"?}`.
+    /// `{"code","message","hint"?,"details"?}`.
     pub(crate) fn native_body(&self) -> serde_json::Value {
         let mut body = json!({ "code": self.code(), "message": self.message });
         if let Some(hint) = &self.hint {
             body["hint"] = hint.as_str().into();
+        }
+        if !self.problems.is_empty() {
+            body["details"] = json!(self.problems);
         }
         body
     }

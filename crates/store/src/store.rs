@@ -228,6 +228,11 @@ impl Store {
         self.shared().look(|c| c.documents(kind, None, None))
     }
 
+    /// The documents of a kind with this id, in whichever datasets they are, by dataset.
+    pub fn documents_by_id(&self, kind: &str, id: &str) -> Result<Vec<Document>, StoreError> {
+        self.shared().look(|c| c.documents(kind, None, Some(id)))
+    }
+
     /// Removes a document; answers whether there was one.
     pub fn delete_document(&self, kind: &str, dataset: &str, id: &str) -> Result<bool, StoreError> {
         let dataset = self.document_key(dataset);

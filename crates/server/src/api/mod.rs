@@ -2,6 +2,7 @@
 //!
 //! Owns: its routes. Never does: what they do (one file per resource).
 
+pub(crate) mod boards;
 pub(crate) mod contrast;
 pub(crate) mod datasets;
 pub(crate) mod fields;
@@ -43,6 +44,11 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(READ, Method::GET, "/api/v1/calculated-fields/{id}", fields::get)
         .add(MANAGE, Method::PUT, "/api/v1/calculated-fields/{id}", fields::update)
         .add(MANAGE, Method::DELETE, "/api/v1/calculated-fields/{id}", fields::delete)
+        .add(READ, Method::GET, "/api/v1/boards", boards::list)
+        .add(MANAGE, Method::POST, "/api/v1/boards", boards::create)
+        .add(READ, Method::GET, "/api/v1/boards/{id}", boards::get)
+        .add(MANAGE, Method::PUT, "/api/v1/boards/{id}", boards::update)
+        .add(MANAGE, Method::DELETE, "/api/v1/boards/{id}", boards::delete)
         .add(MANAGE, Method::GET, "/api/v1/keys", keys::list)
         .add(MANAGE, Method::POST, "/api/v1/keys", keys::create)
         .add(MANAGE, Method::DELETE, "/api/v1/keys/{id}", keys::delete)

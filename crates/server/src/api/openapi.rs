@@ -3,7 +3,7 @@
 //! Owns: `GET /api/v1/openapi.json`, committed as docs/reference/openapi.json. Never does: describe `/1` and `/v1`, which
 //! have documents of their own.
 
-use super::{contrast, datasets, fields, keys, markers, query, traces};
+use super::{boards, contrast, datasets, fields, keys, markers, query, traces};
 use crate::route::{Answer, Call, bytes_response};
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -33,6 +33,11 @@ use utoipa::OpenApi;
         markers::create,
         markers::update,
         markers::delete,
+        boards::list,
+        boards::create,
+        boards::get,
+        boards::update,
+        boards::delete,
         keys::list,
         keys::create,
         keys::delete,

@@ -16,6 +16,18 @@ pub(crate) struct ErrorBody {
     pub(crate) message: String,
     /// More of it.
     pub(crate) hint: Option<String>,
+    /// Of documents: each thing that is wrong with its place, such as `panels[2].query_panel.query_id`.
+    pub(crate) details: Option<Vec<ProblemBody>>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct ProblemBody {
+    pub(crate) field: String,
+    /// `invalid`, `missing` or `incorrect_type`.
+    pub(crate) code: String,
+    pub(crate) description: String,
 }
 
 /// A dataset.

@@ -38,6 +38,13 @@ pub(crate) struct Kind {
     fixed: &'static [&'static str],
 }
 
+impl Kind {
+    /// Its name in the catalog.
+    pub(crate) fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
 pub(crate) static MARKER: Kind = Kind {
     name: "marker",
     fields: &[

@@ -3,6 +3,7 @@
 //! Owns: its routes. Never does: what they do (one file per resource); ingest is in `events`.
 
 pub(crate) mod auth;
+mod boards;
 pub(crate) mod columns;
 pub(crate) mod datasets;
 mod derived;
@@ -63,7 +64,17 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(READ, post.clone(), "/1/queries/{dataset}", queries::create)
         .add(READ, get.clone(), "/1/queries/{dataset}/{id}", queries::get)
         .add(READ, post.clone(), "/1/query_results/{dataset}", results::create)
-        .add(READ, get.clone(), "/1/query_results/{dataset}/{id}", results::get);
+        .add(READ, get.clone(), "/1/query_results/{dataset}/{id}", results::get)
+        .add(READ, get.clone(), "/1/boards", boards::list)
+        .add(MANAGE, post.clone(), "/1/boards", boards::create)
+        .add(READ, get.clone(), "/1/boards/{id}", boards::get)
+        .add(MANAGE, put.clone(), "/1/boards/{id}", boards::update)
+        .add(MANAGE, delete.clone(), "/1/boards/{id}", boards::delete)
+        .add(READ, get.clone(), "/1/boards/{id}/views", boards::list_views)
+        .add(MANAGE, post.clone(), "/1/boards/{id}/views", boards::create_view)
+        .add(READ, get.clone(), "/1/boards/{id}/views/{view}", boards::get_view)
+        .add(MANAGE, put.clone(), "/1/boards/{id}/views/{view}", boards::update_view)
+        .add(MANAGE, delete.clone(), "/1/boards/{id}/views/{view}", boards::delete_view);
     let documents = [
         (&MARKER, MANAGE, "/1/markers/{dataset}", "/1/markers/{dataset}/{id}", StatusCode::OK),
         (&MARKER_SETTING, MANAGE, "/1/marker_settings/{dataset}", "/1/marker_settings/{dataset}/{id}", StatusCode::OK),

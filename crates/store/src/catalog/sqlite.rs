@@ -324,7 +324,8 @@ impl Catalog for SqliteCatalog {
         let base = "SELECT dataset, id, updated_at, body FROM documents WHERE kind = ?1";
         let action = "read documents";
         let found: Vec<(String, String, TimeNs, String)> = match (dataset, id) {
-            (None, _) => self.rows(action, &format!("{base} ORDER BY dataset, id"), [kind], map)?,
+            (None, None) => self.rows(action, &format!("{base} ORDER BY dataset, id"), [kind], map)?,
+            (None, Some(id)) => self.rows(action, &format!("{base} AND id = ?2 ORDER BY dataset"), [kind, id], map)?,
             (Some(dataset), None) => self.rows(action, &format!("{base} AND dataset = ?2 ORDER BY id"), [kind, dataset], map)?,
             (Some(dataset), Some(id)) => self.rows(action, &format!("{base} AND dataset = ?2 AND id = ?3"), [kind, dataset, id], map)?,
         };

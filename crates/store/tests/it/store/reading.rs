@@ -304,6 +304,8 @@ fn documents_are_kept_by_kind_dataset_and_id() {
     assert_eq!(found.body.to_string(), body.to_string(), "keys keep their order");
     assert_eq!(store.documents("query", "").unwrap().len(), 1);
     assert_eq!(store.documents_of_kind("query").unwrap().len(), 2);
+    let homes = |id| store.documents_by_id("query", id).unwrap().into_iter().map(|d| d.dataset).collect::<Vec<_>>();
+    assert_eq!((homes("q1"), homes("q2")), (vec![String::new(), "my-data".to_owned()], vec![]));
     assert!(store.delete_document("query", "my data", "q1").unwrap());
     assert!(store.document("query", "My Data", "q1").unwrap().is_none());
 }
