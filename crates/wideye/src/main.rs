@@ -9,7 +9,6 @@ mod error;
 mod fleet;
 mod import;
 mod pool;
-mod question;
 mod render;
 mod term;
 

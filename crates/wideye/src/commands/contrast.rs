@@ -6,7 +6,7 @@ use super::{
     ALL,
     query::{add_conditions, duration, instant, parse, read},
 };
-use crate::{cli::ContrastArgs, client::Client, error::CliError, question, render, term::Out};
+use crate::{cli::ContrastArgs, client::Client, error::CliError, render, term::Out};
 use model::query::QuerySpec;
 use serde_json::{Map, Value as Json, json};
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -8,9 +8,9 @@ use crate::{
     client::Client,
     error::CliError,
     fleet::{Fleet, FleetOptions},
-    question::duration_s,
     term,
 };
+use question::duration_s;
 use std::{
     sync::{
         Arc,

@@ -3,7 +3,7 @@
 //! Owns: cutting a range into pieces that one answer holds. Never does: read a data directory.
 
 use super::ALL;
-use crate::{cli::ExportArgs, client::Client, error::CliError, question, term::Out};
+use crate::{cli::ExportArgs, client::Client, error::CliError, term::Out};
 use model::query::QuerySpec;
 use serde_json::{Value as Json, json};
 

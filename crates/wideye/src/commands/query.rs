@@ -7,11 +7,11 @@ use crate::{
     cli::{QueryArgs, TimeArgs},
     client::Client,
     error::CliError,
-    question::{self, Question, Wrong},
     render,
     term::Out,
 };
 use model::query::{CalculatedField, Combination, QuerySpec};
+use question::{Question, Wrong};
 use serde_json::{Value as Json, json};
 use std::io::Read;
 

@@ -11,8 +11,9 @@ mod tests;
 mod time;
 
 pub(crate) use contrast::contrast;
+pub(crate) use question::epoch_s;
 pub(crate) use table::{Align, Table};
-pub(crate) use time::{clock, epoch_s};
+pub(crate) use time::clock;
 
 use crate::{
     error::CliError,

@@ -138,3 +138,26 @@ fn durations_and_instants() {
         assert_eq!(instant(text), None, "{text}");
     }
 }
+
+#[test]
+fn conditions_read_back_as_they_were() {
+    let check = |column: &str, op: &str, value: Json, text: &str| {
+        let filter: model::query::Filter = serde_json::from_value(json!({"column": column, "op": op, "value": value})).unwrap();
+        let written = super::condition_text(&filter);
+        assert_eq!(written, text);
+        let (back, _) = super::parse_conditions(&written).unwrap_or_else(|e| panic!("{}", e.shown(&written)));
+        assert_eq!(back, [filter], "{written}");
+    };
+    check("http.status_code", ">=", json!(500), "http.status_code >= 500");
+    check("error", "=", json!(true), "error = true");
+    check("error", "=", json!("true"), "error = \"true\"");
+    check("build", "=", json!("789782"), "build = \"789782\"");
+    check("version", "!=", json!("1.2.3"), "version != 1.2.3");
+    check("name", "starts-with", json!("GET /"), "name starts-with \"GET /\"");
+    check("user agent", "exists", Json::Null, "`user agent` exists");
+    check("in", "does-not-exist", Json::Null, "`in` does-not-exist");
+    check("odd `name`", "=", json!(-1.5), "\"odd `name`\" = -1.5");
+    check("geo", "in", json!(["DE", "by", 7, ""]), "geo in (DE, \"by\", 7, \"\")");
+    check("message", "contains", json!("a \"b\"\\\n\tc"), "message contains \"a \\\"b\\\"\\\\\\n\\tc\"");
+    check("a", "not-in", json!([1, 2]), "a not-in (1, 2)");
+}

@@ -12,12 +12,13 @@ use serde_json::Value as Json;
 
 /// What a text asks.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(crate) struct Question {
-    pub(crate) spec: QuerySpec,
+pub struct Question {
+    /// What is asked.
+    pub spec: QuerySpec,
     /// The dataset that the text names, if any.
-    pub(crate) dataset: Option<String>,
+    pub dataset: Option<String>,
     /// Columns to show of raw events, if the text chooses some.
-    pub(crate) show: Vec<String>,
+    pub show: Vec<String>,
 }
 
 /// Operators that take no column.
@@ -53,11 +54,14 @@ const OPERATORS: [&str; 25] = [
 ];
 
 /// Words that begin a clause, and so cannot be bare columns.
-const CLAUSES: [&str; 14] =
+pub(crate) const CLAUSES: [&str; 14] =
     ["by", "in", "where", "and", "or", "having", "order", "top", "limit", "last", "from", "every", "compare", "unweighted"];
 
 /// Reads a whole question.
-pub(crate) fn parse(text: &str) -> Result<Question, Wrong> {
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn parse(text: &str) -> Result<Question, Wrong> {
     let mut p = Parser::new(text)?;
     let mut q = Question::default();
     if p.clause().is_none() && !p.done() {
@@ -90,7 +94,8 @@ pub(crate) fn parse(text: &str) -> Result<Question, Wrong> {
 }
 
 /// Largest first, by the first calculation that has an order.
-pub(crate) fn largest_first(calculations: Option<&[Calculation]>) -> Option<Order> {
+#[must_use]
+pub fn largest_first(calculations: Option<&[Calculation]>) -> Option<Order> {
     let (op, column) = match calculations {
         None => ("COUNT".to_owned(), None),
         Some(calculations) => calculations.iter().find(|c| c.op != "HEATMAP").map(|c| (c.op.clone(), c.column.clone()))?,
@@ -107,22 +112,34 @@ fn clauses() -> String {
 }
 
 /// Reads conditions alone, as `--where` takes them.
-pub(crate) fn parse_conditions(text: &str) -> Result<(Vec<Filter>, Option<Combination>), Wrong> {
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn parse_conditions(text: &str) -> Result<(Vec<Filter>, Option<Combination>), Wrong> {
     whole(text, Parser::conditions)
 }
 
 /// Reads columns alone, as `--by` takes them.
-pub(crate) fn parse_breakdowns(text: &str) -> Result<Vec<String>, Wrong> {
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn parse_breakdowns(text: &str) -> Result<Vec<String>, Wrong> {
     whole(text, |p| p.columns("a column to group by"))
 }
 
 /// Reads an order alone, as `--order` takes it.
-pub(crate) fn parse_orders(text: &str) -> Result<Vec<Order>, Wrong> {
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn parse_orders(text: &str) -> Result<Vec<Order>, Wrong> {
     whole(text, Parser::orders)
 }
 
 /// Reads conditions on results alone, as `--having` takes them.
-pub(crate) fn parse_havings(text: &str) -> Result<Vec<Having>, Wrong> {
+///
+/// # Errors
+/// What is wrong, and where.
+pub fn parse_havings(text: &str) -> Result<Vec<Having>, Wrong> {
     whole(text, Parser::havings)
 }
 
@@ -474,7 +491,7 @@ impl Parser {
 }
 
 /// A word that is a JSON number, as that number; integers keep 64 bits.
-fn number(word: &str) -> Option<Json> {
+pub(crate) fn number(word: &str) -> Option<Json> {
     if !word.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) {
         return None;
     }

@@ -1,5 +1,5 @@
-//! The compact text form of questions: one line that a person types, to the specification that the API takes.
-//! The grammar stands in docs/command-line.md and in `wideye query --help`.
+//! The compact text form of questions: one line that a person types, to the specification that the API takes, and conditions
+//! back to text. The grammar stands in docs/command-line.md and in `wideye query --help`.
 //!
 //! Owns: reading the text, and errors that point at the place. Never does: know which columns exist, or ask the server.
 
@@ -8,21 +8,25 @@ mod parse;
 #[cfg(test)]
 mod tests;
 mod time;
+mod write;
 
-pub(crate) use parse::{Question, largest_first, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
-pub(crate) use time::{duration_s, instant};
+pub use parse::{Question, largest_first, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
+pub use time::{duration_s, epoch_s, instant};
+pub use write::condition_text;
 
 /// What is wrong with a text, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Wrong {
+pub struct Wrong {
     /// Byte position in the text.
-    pub(crate) at: usize,
-    pub(crate) what: String,
+    pub at: usize,
+    /// What was expected there.
+    pub what: String,
 }
 
 impl Wrong {
     /// The message with the text and a caret below the place.
-    pub(crate) fn shown(&self, text: &str) -> String {
+    #[must_use]
+    pub fn shown(&self, text: &str) -> String {
         // Line breaks would tear text and caret apart.
         let line: String = text.chars().map(|c| if c.is_whitespace() { ' ' } else { c }).collect();
         let before = text.get(..self.at).unwrap_or(text).chars().count();

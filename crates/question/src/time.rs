@@ -1,6 +1,7 @@
 //! Durations and instants as people write them.
 //!
-//! Owns: `90s`, `2h30m`; bringing dates into the form that the API reads. Never does: read a clock, know the calendar.
+//! Owns: `90s`, `2h30m`; bringing dates into the form that the API reads, and reading the form in which it writes them. Never does:
+//! read a clock, know time zones.
 
 use serde_json::Value as Json;
 
@@ -8,7 +9,8 @@ use serde_json::Value as Json;
 const UNITS: [(&str, f64); 6] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0), ("w", 604_800.0)];
 
 /// Seconds of a duration such as `90s`, `1.5h` or `2h30m`. Only nothing needs no unit: `0`.
-pub(crate) fn duration_s(text: &str) -> Option<f64> {
+#[must_use]
+pub fn duration_s(text: &str) -> Option<f64> {
     if text == "0" {
         return Some(0.0);
     }
@@ -27,7 +29,8 @@ pub(crate) fn duration_s(text: &str) -> Option<f64> {
 }
 
 /// An instant for the API: Unix seconds as a number; a date, or date and time (UTC where no offset is given), as RFC 3339.
-pub(crate) fn instant(text: &str) -> Option<Json> {
+#[must_use]
+pub fn instant(text: &str) -> Option<Json> {
     if let Ok(seconds) = text.parse::<f64>() {
         return seconds.is_finite().then(|| text.parse::<i64>().map_or(Json::from(seconds), Json::from));
     }
@@ -49,4 +52,20 @@ pub(crate) fn instant(text: &str) -> Option<Json> {
         _ => return None,
     };
     Some(Json::String(full.replacen([' ', 't'], "T", 1)))
+}
+
+/// Unix seconds of `2026-01-31T08:00:00.5Z`, the form in which the API writes times.
+#[must_use]
+pub fn epoch_s(text: &str) -> Option<f64> {
+    let text = text.strip_suffix('Z')?;
+    let (date, clock) = text.split_once('T')?;
+    let mut date = date.rsplitn(3, '-').map(|p| p.parse::<i64>().ok());
+    let (day, month, year) = (date.next()??, date.next()??, date.next()??);
+    let mut clock = clock.splitn(3, ':');
+    let (hour, minute): (i64, i64) = (clock.next()?.parse().ok()?, clock.next()?.parse().ok()?);
+    let second: f64 = clock.next()?.parse().ok()?;
+    // Years that start in March have their leap day at the end.
+    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
+    let days = 365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 719_469;
+    Some((days * 86_400 + hour * 3600 + minute * 60) as f64 + second)
 }
