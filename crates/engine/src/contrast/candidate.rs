@@ -14,6 +14,8 @@ pub(super) enum Test {
     Equal(Cell),
     NotEqual(Cell),
     In(Vec<Cell>),
+    /// A text that begins so.
+    StartsWith(Arc<str>),
     Exists,
     Missing,
     /// This number, or more.
@@ -56,6 +58,7 @@ impl Candidate {
             Test::Equal(v) => vec![("=", FilterOp::Equal, Some(vec![value(v)]))],
             Test::NotEqual(v) => vec![("!=", FilterOp::NotEqual, Some(vec![value(v)]))],
             Test::In(values) => vec![("in", FilterOp::In, Some(values.iter().map(value).collect()))],
+            Test::StartsWith(text) => vec![("starts-with", FilterOp::StartsWith, Some(vec![Value::Str((**text).to_owned())]))],
             Test::Exists => vec![("exists", FilterOp::Exists, None)],
             Test::Missing => vec![("does-not-exist", FilterOp::DoesNotExist, None)],
             Test::From(v) => vec![(">=", FilterOp::GreaterEqual, number(*v))],
@@ -95,6 +98,7 @@ impl Candidate {
             Test::Equal(v) => format!("{name} = {}", text(v)),
             Test::NotEqual(v) => format!("{name} is not {}", text(v)),
             Test::In(values) => format!("{name} is one of {}", values.iter().map(text).collect::<Vec<_>>().join(", ")),
+            Test::StartsWith(text) => format!("{name} starts with {text}"),
             Test::Exists => format!("{name} is present"),
             Test::Missing => format!("{name} is missing"),
             Test::From(v) => format!("{name} is {} or more", number(v)),

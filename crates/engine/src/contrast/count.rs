@@ -5,9 +5,11 @@
 use super::Part;
 use super::buckets::Buckets;
 use super::plan::ContrastPlan;
+use super::prefix::Prefixes;
 use super::rows::Picked;
 use super::stats::{Mass, Pair};
 use crate::intern::{Key, id_text};
+use crate::scan::filter::codes_of_prefix;
 use crate::scan::select::{Rows, is_valid};
 use crate::{Cell, EngineError};
 use hashbrown::HashMap;
@@ -133,6 +135,8 @@ pub(super) struct Counted {
     pub(super) ids: bool,
     /// Different values of the selection that are no numbers.
     pub(super) selection_values: usize,
+    /// Beginnings of texts that many events of the selection share.
+    pub(super) prefixes: Vec<(String, Pair)>,
     by_key: HashMap<Key, (Cell, Pair)>,
 }
 
@@ -465,6 +469,9 @@ fn keep_most(counted: &mut Counted, known: Vec<Known<'_>>, most: usize) -> Resul
         y.selection.weight.total_cmp(&x.selection.weight).then_with(|| y.other.weight.total_cmp(&x.other.weight)).then_with(|| a.compare(b))
     });
     let in_selection = values.partition_point(|(_, p)| p.selection.weight > 0.0);
+    if counted.texts {
+        counted.prefixes = count_prefixes(&values, in_selection, counted.present.selection, &known)?;
+    }
     let mut rest = values.split_off(most.min(in_selection));
     rest.sort_unstable_by(|(a, x), (b, y)| y.other.weight.total_cmp(&x.other.weight).then_with(|| a.compare(b)));
     rest.truncate(most);
@@ -482,4 +489,34 @@ fn keep_most(counted: &mut Counted, known: Vec<Known<'_>>, most: usize) -> Resul
     }
     counted.values = values;
     Ok(())
+}
+
+/// What the beginnings that many events of the selection share weigh on both sides. The values come by weight in the selection,
+/// those that it does not have last.
+fn count_prefixes(
+    values: &[(Cell, Pair)],
+    in_selection: usize,
+    selection: Mass,
+    known: &[Known<'_>],
+) -> Result<Vec<(String, Pair)>, EngineError> {
+    let mut prefixes = Prefixes::of(values[..in_selection].iter().map(|(cell, p)| (cell, p.selection)), selection);
+    if prefixes.is_empty() {
+        return Ok(Vec::new());
+    }
+    for (cell, pair) in values {
+        if let Cell::Str(text) = cell {
+            prefixes.add(text, *pair);
+        }
+    }
+    for Known { segment, column, rate, counted } in known {
+        let dict = segment.dict(column)?;
+        let texts: Vec<String> = prefixes.texts().map(str::to_owned).collect();
+        for (at, text) in texts.iter().enumerate() {
+            let codes = codes_of_prefix(&dict, text);
+            let uncounted = codes.filter(|code| counted[*code as usize / 64] >> (code % 64) & 1 == 0);
+            let n: u64 = uncounted.map(|code| u64::from(dict.count(code))).sum();
+            prefixes.add_other(at, Mass::uniform(rate * n as f64, *rate));
+        }
+    }
+    Ok(prefixes.into_counts())
 }

@@ -10,6 +10,7 @@ mod clock;
 mod count;
 mod finding;
 mod plan;
+mod prefix;
 mod rows;
 mod search;
 mod stats;

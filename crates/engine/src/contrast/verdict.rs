@@ -6,7 +6,7 @@ use super::answer::{ContrastColumn, ContrastValue, Quantiles};
 use super::candidate::{Candidate, Test, round_between};
 use super::count::{Counted, Totals};
 use super::plan::ContrastPlan;
-use super::stats::{Difference, Mass, Pair, difference, kolmogorov};
+use super::stats::{Difference, Mass, Pair, difference, information, kolmogorov};
 use crate::Cell;
 use model::{bucket_middle, from_ordered_bits};
 use std::collections::BTreeMap;
@@ -27,6 +27,8 @@ const MARGIN: f64 = 0.05;
 const PRESENCE: f64 = 1.25;
 /// Candidates of one column.
 const CANDIDATES_MAX: usize = 4;
+/// Beginnings of texts among them.
+const PREFIXES_NOTED: usize = 2;
 /// Values of an `in`.
 const TOGETHER_MAX: usize = 10;
 const QUANTILES: [(&str, f64); 5] = [("P05", 0.05), ("P25", 0.25), ("P50", 0.5), ("P75", 0.75), ("P95", 0.95)];
@@ -97,6 +99,7 @@ pub(super) fn verdict(name: &Arc<str>, mut counted: Counted, totals: &Totals, pl
     let gap = missing.selection.weight > 0.0 || missing.other.weight > 0.0;
     judge.tests = supported.len() as f64 + f64::from(u8::from(gap)) + 2.0 * f64::from(u8::from(!numbers.is_empty()));
     judge_values(&mut judge, &supported);
+    judge_prefixes(&mut judge, &counted.prefixes, base);
     if gap && judge.supported(missing) | judge.supported(present) {
         let d = difference(missing, all);
         let test = if d.effect() > 0.0 { Test::Missing } else { Test::Exists };
@@ -199,6 +202,28 @@ fn judge_values(judge: &mut Judge<'_>, supported: &[&(Cell, Pair)]) {
         let opposite = Difference { selection: 1.0 - d.selection, other: 1.0 - d.other, ..d };
         let tests = judge.tests;
         judge.note(opposite, d.chance * tests, Test::NotEqual(cell.clone()));
+    }
+}
+
+/// Beginnings of texts, where they say more than any one value.
+fn judge_prefixes(judge: &mut Judge<'_>, prefixes: &[(String, Pair)], base: impl Fn(Pair) -> Pair) {
+    let (all, tests, best) = (judge.all, judge.tests + prefixes.len() as f64, judge.best());
+    let mut better: Vec<(&str, Difference, f64)> = prefixes
+        .iter()
+        .map(|(text, p)| (text.as_str(), base(*p)))
+        .filter(|(_, p)| judge.supported(*p))
+        .map(|(text, p)| (text, difference(p, all)))
+        .filter(|(_, d)| d.effect() > 0.0 && d.bound() > best + MARGIN)
+        .map(|(text, d)| (text, d, information(d.selection, d.other)))
+        .collect();
+    better.sort_by(|a, b| b.2.total_cmp(&a.2).then_with(|| a.0.len().cmp(&b.0.len())));
+    let mut noted: Vec<&str> = Vec::new();
+    for (text, d, _) in better {
+        // A longer or shorter beginning of the same values says the same again, and less of it.
+        if noted.len() < PREFIXES_NOTED && noted.iter().all(|n| !n.starts_with(text) && !text.starts_with(n)) {
+            noted.push(text);
+            judge.note(d, d.chance * tests, Test::StartsWith(text.into()));
+        }
     }
 }
 

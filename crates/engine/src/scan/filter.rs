@@ -322,6 +322,13 @@ fn partition(dict: &Dict, mut low: u32, mut before: impl FnMut(&[u8]) -> bool) -
     low
 }
 
+/// The codes of the texts that begin so.
+pub(crate) fn codes_of_prefix(dict: &Dict, prefix: &str) -> std::ops::Range<u32> {
+    let prefix = prefix.as_bytes();
+    let low = partition(dict, 0, |t| t < prefix);
+    low..partition(dict, low, |t| t.starts_with(prefix))
+}
+
 /// The test on codes, and how many cells pass (exactly, or a guess).
 fn code_test(condition: &Condition, dict: &Arc<Dict>) -> Option<(CodeTest, f64)> {
     let n = dict.len() as u32;
@@ -353,9 +360,8 @@ fn code_test(condition: &Condition, dict: &Arc<Dict>) -> Option<(CodeTest, f64)>
             Some((CodeTest::Table(table), cells(dict, codes.into_iter())))
         }
         FilterOp::StartsWith => {
-            let prefix = text?.as_bytes();
-            let low = partition(dict, 0, |t| t < prefix);
-            range(low, partition(dict, low, |t| t.starts_with(prefix)))
+            let codes = codes_of_prefix(dict, text?);
+            range(codes.start, codes.end)
         }
         FilterOp::Less => range(0, partition(dict, 0, |t| t < text.unwrap_or_default().as_bytes())).filter(|_| text.is_some()),
         FilterOp::LessEqual => range(0, partition(dict, 0, |t| t <= text.unwrap_or_default().as_bytes())).filter(|_| text.is_some()),

@@ -61,11 +61,25 @@ pub(crate) enum Kind {
     VanishedField,
     RareValue,
     Id,
+    Prefix,
     DriftOfTime,
     DriftOfTraffic,
 }
 
-pub(crate) const KINDS: [(Kind, usize); 10] = [
+impl Kind {
+    /// First seed of its faults.
+    fn seed(self) -> u64 {
+        match self {
+            // Planted later than the others, whose seeds stay.
+            Kind::Prefix => 11_000,
+            Kind::DriftOfTime => 9_000,
+            Kind::DriftOfTraffic => 10_000,
+            kind => 1_000 * (kind as u64 + 1),
+        }
+    }
+}
+
+pub(crate) const KINDS: [(Kind, usize); 11] = [
     (Kind::OneValue, 8),
     (Kind::TwoConditions, 8),
     (Kind::ThreeConditions, 8),
@@ -74,6 +88,7 @@ pub(crate) const KINDS: [(Kind, usize); 10] = [
     (Kind::VanishedField, 6),
     (Kind::RareValue, 6),
     (Kind::Id, 4),
+    (Kind::Prefix, 6),
     (Kind::DriftOfTime, 3),
     (Kind::DriftOfTraffic, 3),
 ];
@@ -89,17 +104,23 @@ pub(crate) struct Fault {
     pub selection: Json,
 }
 
-/// The faults of the measurement: 60, the same every time.
+/// The faults of the measurement: 66, the same every time.
 pub(crate) fn faults() -> Vec<Fault> {
     let mut all = Vec::new();
     for (kind, n) in KINDS {
-        all.extend((0..n).map(|i| fault(kind, 1_000 * (kind as u64 + 1) + i as u64)));
+        all.extend((0..n).map(|i| fault(kind, kind.seed() + i as u64)));
     }
     all
 }
 
 const REGIONS: [&str; 6] = ["us-east-1", "us-west-2", "eu-west-1", "eu-central-1", "ap-south-1", "sa-east-1"];
 const PLATFORMS: [&str; 5] = ["ios17", "ios16", "android14", "android13", "web"];
+/// Syllables of last names.
+const NAMES: [&[&str]; 3] = [
+    &["Mc", "Ma", "Mo", "Sm", "Jo", "Ja", "Wi", "Br", "Da", "Mi", "Wa", "Ta", "An", "Th", "Ha", "Le", "Cl", "Ro", "Ki", "Wr"],
+    &["ar", "el", "in", "on", "und", "ast", "ill", "ock", "ey", "ith", "ob", "urd"],
+    &["", "son", "er", "ley", "ton", "man", "s", "ford", "field"],
+];
 const FLAGS: [&str; 4] = ["flag.new_cart", "flag.fast_path", "flag.dark_mode", "flag.retry"];
 const NOISE: [&str; 12] = ["n.a", "n.b", "n.c", "n.d", "n.e", "n.f", "n.g", "n.h", "n.i", "n.j", "n.k", "n.l"];
 const WANDER: [&str; 6] = ["w.a", "w.b", "w.c", "w.d", "w.e", "w.f"];
@@ -145,6 +166,12 @@ fn fault(kind: Kind, seed: u64) -> Fault {
         Kind::VanishedField => (vec![(["cache.key", "cart.id", "peer.service"][r.below(3)], "does-not-exist", Json::Null)], window),
         Kind::RareValue => (vec![("tenant", "=", json!("t-rare"))], errors),
         Kind::Id => (vec![("user.id", "=", json!("user-004242"))], errors),
+        // Alone, and together with one or two other conditions.
+        Kind::Prefix => {
+            let mut cause = several(&mut r, seed as usize % 3);
+            cause.push(("user.last_name", "starts-with", json!(NAMES[0][r.below(NAMES[0].len())])));
+            (cause, errors)
+        }
         Kind::DriftOfTime | Kind::DriftOfTraffic => {
             let k = [1, 2, 3, 5][r.below(4)];
             (vec![choice(&mut r, k)], errors)
@@ -179,6 +206,8 @@ fn event(second: f64, r: &mut Rng, walks: &[Vec<f64>]) -> Event {
     f.push(("tenant", text(if r.unit() < 0.002 { "t-rare".into() } else { format!("t{}", r.skewed(3_000, 0.6)) })));
     let user = if r.unit() < 0.002 { 4242 } else { r.below(20_000) };
     f.push(("user.id", text(format!("user-{user:06}"))));
+    let name: String = NAMES.iter().fold((user * 7919, String::new()), |(n, name), some| (n / some.len(), name + some[n % some.len()])).1;
+    f.push(("user.last_name", text(name)));
     f.push(("request.id", text(format!("req-{:012}", r.next() % 1_000_000_000_000))));
     f.push(("trace.trace_id", text(format!("{:016x}{:016x}", r.next(), r.next()))));
     f.push(("trace.span_id", text(format!("{:016x}", r.next()))));
@@ -217,6 +246,7 @@ fn holds(event: &Event, (column, op, want): &(&str, &str, Json)) -> bool {
     let got = event.fields.iter().find(|(name, _)| name == column).map(|(_, v)| v.to_json());
     match (*op, got) {
         ("=", Some(got)) => got == *want,
+        ("starts-with", Some(got)) => got.as_str().zip(want.as_str()).is_some_and(|(got, want)| got.starts_with(want)),
         (">=", Some(got)) => got.as_f64() >= want.as_f64(),
         _ => false,
     }
