@@ -2,19 +2,23 @@
 //!
 //! Owns: which segments a question sees. Never does: the work itself.
 
-use crate::check::{check_expression, known_column};
+use crate::check::{Names, check_expression, known_column};
 use crate::intern::Caches;
-use crate::plan::{Field, OrderBy, OrderKey, Plan, TRACE_ID};
-use crate::{
-    Answer, CalcOp, Columns, Condition, ContrastAnswer, EngineError, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast,
-};
+use crate::memory::Budget;
+use crate::overlay::Overlays;
+use crate::plan::{Field, Plan};
+use crate::scan::place::Source;
+use crate::trace::{self, Skeleton, SpanDetails, TraceRequest};
+use crate::{Answer, CalcOp, Columns, ContrastAnswer, EngineError, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast};
 use model::contrast::ContrastSpec;
-use model::query::{Combination, Direction, FilterOp, QuerySpec};
+use model::query::QuerySpec;
 use model::{Limits, TimeNs, Value};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use store::{Scope, Snapshot, Store, StoreError};
+
+const NS_PER_S: i64 = 1_000_000_000;
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -189,30 +193,85 @@ impl Engine {
 
     /// The events of a trace in order of time, at most `limit` of them.
     pub fn trace(&self, scope: &Scope, trace_id: &str, limit: usize, run: &Run) -> Result<Vec<RawEvent>, EngineError> {
-        let condition = Condition {
-            field: Field::Column(TRACE_ID.into()),
-            op: FilterOp::Equal,
-            negate: false,
-            values: vec![Value::Str(trace_id.to_owned())],
-        };
-        let plan = Plan {
-            start_ns: TimeNs::MIN,
-            end_ns: TimeNs::MAX,
-            conditions: vec![condition],
-            combination: Combination::And,
-            breakdowns: Vec::new(),
-            shown: Vec::new(),
-            formulas: Vec::new(),
-            calculations: Vec::new(),
-            orders: vec![OrderBy { key: OrderKey::Time, direction: Direction::Ascending }],
-            havings: Vec::new(),
-            limit,
-            granularity_ns: None,
-            series: false,
-            compare_offset_ns: None,
-            usage_mode: true,
-        };
+        let plan = trace::plan(trace_id, Vec::new(), (TimeNs::MIN, TimeNs::MAX), limit);
         Ok(self.answer(scope, &plan, run)?.raw.unwrap_or_default())
+    }
+
+    /// The skeleton of a trace; empty if no event has the id.
+    pub fn skeleton(&self, scope: &Scope, request: &TraceRequest, run: &Run) -> Result<Skeleton, EngineError> {
+        self.exists(scope)?;
+        let limits = &self.options.limits;
+        let known = self.known(scope);
+        let shown = request.columns.iter().map(|name| Names::new(&known, limits, &[]).field(name)).collect::<Result<Vec<_>, _>>()?;
+        let mut out = Skeleton::default();
+        if let Some(near) = request.near {
+            let hint = limits.trace_hint_seconds.saturating_mul(NS_PER_S);
+            let range = (near.saturating_sub(hint), near.saturating_add(hint));
+            out = self.read_trace(scope, request, &shown, range, run)?;
+            // What reaches near an end of the range may go on behind it.
+            let margin = hint / 4;
+            let (first, last) = (out.start_ns, out.start_ns.saturating_add(out.duration_ns));
+            if first < range.0.saturating_add(margin) || last > range.1.saturating_sub(margin) {
+                out = Skeleton::default();
+            }
+            out.searched = Some(range);
+        }
+        if out.is_empty() {
+            out = self.read_trace(scope, request, &shown, (TimeNs::MIN, TimeNs::MAX), run)?;
+        }
+        if request.compare && !out.is_empty() {
+            let around = limits.trace_compare_seconds.saturating_mul(NS_PER_S);
+            let range = (out.start_ns.saturating_sub(around), out.start_ns.saturating_add(out.duration_ns).saturating_add(around));
+            if let Some(plan) = trace::kinds_plan(&out, range, limits.trace_kinds_max) {
+                let answer = self.answer(scope, &plan, run)?;
+                out.comparison = Some(trace::compare(&out, range, limits.trace_kinds_max, &answer));
+            }
+        }
+        Ok(out)
+    }
+
+    fn read_trace(
+        &self,
+        scope: &Scope,
+        request: &TraceRequest,
+        shown: &[Field],
+        range: (TimeNs, TimeNs),
+        run: &Run,
+    ) -> Result<Skeleton, EngineError> {
+        let snapshot = self.snapshot(scope, range.0, range.1)?;
+        let plan = Plan { shown: shown.to_vec(), ..trace::plan(&request.id, Vec::new(), range, request.limit) };
+        let overlays = Overlays::of_plan(&plan, &snapshot.segments, run, &self.caches);
+        let datasets = names(&snapshot);
+        let source = Source { segments: &snapshot.segments, datasets: &datasets, overlays: &overlays };
+        let budget = Budget::new(run);
+        let found = trace::find(source, &plan, run, &budget, &self.caches)?;
+        let out = if found.len() == 0 { Skeleton::default() } else { trace::skeleton(&found, source, shown)? };
+        self.caches.tidy();
+        Ok(out)
+    }
+
+    /// Events of one span of a trace, with all their fields: the span itself (several, if its id was sent with different
+    /// ones), and what happened in it.
+    pub fn span(&self, scope: &Scope, trace_id: &str, span_id: &str, near: Option<TimeNs>, run: &Run) -> Result<SpanDetails, EngineError> {
+        let limits = &self.options.limits;
+        let mut ranges = vec![(TimeNs::MIN, TimeNs::MAX)];
+        if let Some(near) = near {
+            let hint = limits.trace_hint_seconds.saturating_mul(NS_PER_S);
+            ranges.insert(0, (near.saturating_sub(hint), near.saturating_add(hint)));
+        }
+        let mut out = SpanDetails::default();
+        for range in ranges {
+            let events = |conditions| -> Result<Vec<RawEvent>, EngineError> {
+                let plan = trace::plan(trace_id, conditions, range, run.max_rows);
+                Ok(self.answer(scope, &plan, run)?.raw.unwrap_or_default())
+            };
+            let [own, below] = trace::conditions_of_span(span_id);
+            out = SpanDetails::sort(events(own)?, events(below)?);
+            if !out.spans.is_empty() {
+                break;
+            }
+        }
+        Ok(out)
     }
 
     /// Bytes kept between questions.

@@ -22,6 +22,7 @@ mod scan;
 #[cfg(test)]
 mod tests;
 mod time;
+mod trace;
 mod turns;
 mod values;
 mod view;
@@ -38,6 +39,8 @@ pub use intern::Caches;
 pub use memory::Memory;
 pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan};
 pub use run::{OnPartial, OnProgress, Progress, Run, SeriesMode};
+pub use time::parse_time;
+pub use trace::{Comparison, Kind, RowKind, ServiceShare, Skeleton, Slice, SpanDetails, TraceRequest, Warning};
 pub use turns::{Turn, Turns};
 pub use values::values;
 

@@ -103,6 +103,12 @@ pub(crate) fn seconds_to_ns(seconds: f64) -> Option<i64> {
     parse_seconds(&format!("{seconds}"))
 }
 
+/// A time as Unix seconds or as RFC 3339.
+#[must_use]
+pub fn parse_time(text: &str) -> Option<TimeNs> {
+    parse_seconds(text).or_else(|| parse_rfc3339(text))
+}
+
 fn push2(out: &mut String, n: u32) {
     out.push((b'0' + (n / 10) as u8) as char);
     out.push((b'0' + (n % 10) as u8) as char);

@@ -62,6 +62,16 @@ pub struct Limits {
     pub board_panels_max: usize,
     /// Views of one board.
     pub board_views_max: usize,
+    /// Events of a trace in one answer.
+    pub trace_events_max: usize,
+    /// Seconds before and after a given time in which a trace is looked for first.
+    pub trace_hint_seconds: i64,
+    /// Seconds before and after a trace whose spans its durations are compared with.
+    pub trace_compare_seconds: i64,
+    /// Kinds of spans (service and name) of a trace whose durations are compared, the most frequent first.
+    pub trace_kinds_max: usize,
+    /// Slowest examples in one answer.
+    pub examples_max: usize,
 }
 
 impl Limits {
@@ -102,6 +112,11 @@ impl Default for Limits {
             boards_max: 10_000,
             board_panels_max: 100,
             board_views_max: 50,
+            trace_events_max: 1_000_000,
+            trace_hint_seconds: 3_600,
+            trace_compare_seconds: 3_600,
+            trace_kinds_max: 1_000,
+            examples_max: 1_000,
         }
     }
 }

@@ -12,6 +12,7 @@ pub(crate) mod openapi;
 pub(crate) mod query;
 pub(crate) mod schema;
 pub(crate) mod stream;
+pub(crate) mod trace_body;
 pub(crate) mod traces;
 
 use crate::auth::Scope;
@@ -28,6 +29,8 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(READ, Method::DELETE, "/api/v1/query/{run}", query::cancel)
         .add(READ, Method::POST, "/api/v1/contrast", contrast::contrast)
         .add(READ, Method::GET, "/api/v1/traces/{id}", traces::trace)
+        .add(READ, Method::GET, "/api/v1/traces/{id}/events", traces::events)
+        .add(READ, Method::GET, "/api/v1/traces/{id}/spans/{span}", traces::span)
         .add(READ, Method::GET, "/api/v1/datasets", datasets::list)
         .add(MANAGE, Method::POST, "/api/v1/datasets", datasets::create)
         .add(READ, Method::GET, "/api/v1/datasets/{dataset}", datasets::get)

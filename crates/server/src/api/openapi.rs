@@ -17,6 +17,8 @@ use utoipa::OpenApi;
         query::cancel,
         contrast::contrast,
         traces::trace,
+        traces::events,
+        traces::span,
         datasets::list,
         datasets::create,
         datasets::get,

@@ -477,12 +477,27 @@ pub(crate) struct ApproximateBody {
     pub(crate) relative_error: f64,
 }
 
-/// A trace.
+/// The events of a trace.
 #[derive(Debug, Serialize, ToSchema)]
-pub(crate) struct TraceBody {
+pub(crate) struct TraceEventsBody {
     pub(crate) trace_id: String,
     pub(crate) n_events: u64,
     /// Whether there are more events than the limit.
     pub(crate) truncated: bool,
     pub(crate) events: Vec<ResultRow>,
+}
+
+/// A span with all its fields, and what happened in it.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct TraceSpanBody {
+    pub(crate) trace_id: String,
+    pub(crate) span_id: String,
+    /// Usually one; several if the id was sent more than once.
+    pub(crate) spans: Vec<ResultRow>,
+    pub(crate) span_events: Vec<ResultRow>,
+    pub(crate) links: Vec<ResultRow>,
+    /// Lines of logs that name it.
+    pub(crate) logs: Vec<ResultRow>,
+    /// Spans that it is the parent of.
+    pub(crate) n_children: u64,
 }

@@ -90,9 +90,10 @@ async fn values_complete_what_is_typed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_trace_is_its_events_in_order() {
+async fn the_events_of_a_trace_come_in_order() {
     let s = TestServer::start().await;
     s.get("/api/v1/traces/abc").await.expect(404);
+    s.get("/api/v1/traces/abc/events").await.expect(404);
     let id = "4bf92f3577b34da6a3ce929d0e0e4736";
     let event = |i: i64| json!({ "time": T0 + i, "data": { "trace.trace_id": id, "name": format!("span {i}") } });
     s.post("/1/batch/a", &json!([event(3), event(1)])).await.expect(200);
@@ -100,15 +101,168 @@ async fn a_trace_is_its_events_in_order() {
     let names = |body: &Json| -> Vec<String> {
         body["events"].as_array().unwrap().iter().map(|e| e["data"]["name"].as_str().unwrap().to_owned()).collect()
     };
-    let trace = s.get(&format!("/api/v1/traces/{id}")).await.expect(200).json();
+    let trace = s.get(&format!("/api/v1/traces/{id}/events")).await.expect(200).json();
     assert_eq!(names(&trace), ["span 0", "span 1", "span 2", "span 3"]);
     assert_eq!((&trace["trace_id"], &trace["n_events"], &trace["truncated"]), (&json!(id), &json!(4), &json!(false)));
-    let trace = s.get(&format!("/api/v1/traces/{id}?dataset=a")).await.expect(200).json();
+    let trace = s.get(&format!("/api/v1/traces/{id}/events?dataset=a")).await.expect(200).json();
     assert_eq!(names(&trace), ["span 1", "span 3"]);
-    let trace = s.get(&format!("/api/v1/traces/{id}?limit=2")).await.expect(200).json();
+    let trace = s.get(&format!("/api/v1/traces/{id}/events?limit=2")).await.expect(200).json();
     assert_eq!((&trace["n_events"], &trace["truncated"]), (&json!(2), &json!(true)));
+    s.get(&format!("/api/v1/traces/{id}/events?dataset=none")).await.expect(404);
     s.get(&format!("/api/v1/traces/{id}?dataset=none")).await.expect(404);
     s.get("/api/v1/traces/ffffffffffffffffffffffffffffffff").await.expect(404);
+    s.stop().await;
+}
+
+/// A call between two services, with a span event, a link and a line of a log in it.
+async fn send_trace(s: &TestServer, id: &str) {
+    let span = |ms: i64, service: &str, data: Json| {
+        let mut all = json!({ "trace.trace_id": id, "service.name": service });
+        all.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
+        json!({ "time": format!("2026-01-01T12:00:00.{ms:03}Z"), "data": all })
+    };
+    let events = [
+        span(0, "web", json!({ "trace.span_id": "a1", "name": "GET /", "duration_ms": 100.5, "span.kind": "server", "user": "u1" })),
+        span(10, "web", json!({ "trace.span_id": "b2", "trace.parent_id": "a1", "name": "pay", "duration_ms": 80, "span.kind": "client" })),
+        span(
+            5,
+            "pay",
+            json!({ "trace.span_id": 7, "trace.parent_id": "b2", "name": "POST /pay", "duration_ms": 60, "span.kind": "server", "error": true }),
+        ),
+        span(20, "pay", json!({ "trace.parent_id": "7", "name": "exception", "meta.annotation_type": "span_event", "error": true })),
+        span(
+            5,
+            "pay",
+            json!({ "trace.parent_id": "7", "meta.annotation_type": "link", "trace.link.trace_id": "t9", "trace.link.span_id": "s9" }),
+        ),
+        span(30, "pay", json!({ "trace.parent_id": "7", "meta.signal_type": "log", "body": "card\ndeclined" })),
+        span(90, "db", json!({ "trace.span_id": "d4", "trace.parent_id": "gone", "name": "SELECT", "duration_ms": 1 })),
+    ];
+    s.post("/1/batch/trace", &events.to_vec().into()).await.expect(200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_trace_is_a_skeleton() {
+    let s = TestServer::start().await;
+    send_trace(&s, "t1").await;
+    let trace = s.get("/api/v1/traces/t1").await.expect(200).json();
+    assert_eq!(
+        (&trace["trace_id"], &trace["n_events"], &trace["n_rows"], &trace["truncated"]),
+        (&json!("t1"), &json!(7), &json!(8), &json!(false))
+    );
+    let rows = &trace["rows"];
+    assert_eq!(rows["span_id"], json!(["a1", "b2", "7", null, null, null, "gone", "d4"]));
+    assert_eq!(rows["parent"], json!([-1, 0, 1, 2, 2, 2, 0, 6]));
+    assert_eq!(rows["depth"], json!([0, 1, 2, 3, 3, 3, 1, 2]));
+    let kinds: Vec<&str> =
+        rows["kind"].as_array().unwrap().iter().map(|k| trace["kinds"][k.as_u64().unwrap() as usize].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["span", "span", "span", "link", "span_event", "log", "missing", "span"]);
+    let named = |list: &str, dictionary: &str| -> Vec<String> {
+        rows[list]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|k| trace[dictionary][k.as_u64().unwrap() as usize].as_str().unwrap().to_owned())
+            .collect()
+    };
+    assert_eq!(named("name", "names"), ["GET /", "pay", "POST /pay", "", "exception", "card declined", "", "SELECT"]);
+    assert_eq!(named("service", "services"), ["web", "web", "pay", "pay", "pay", "pay", "", "db"]);
+    assert_eq!(named("span_kind", "span_kinds"), ["server", "client", "server", "", "", "", "", ""]);
+    assert_eq!(rows["start_ns"][1], 10_000_000);
+    assert_eq!(rows["duration_ns"], json!([100_500_000, 80_000_000, 60_000_000, 0, 0, 0, 1_000_000, 1_000_000]));
+    assert_eq!(trace["flags"]["error"], json!([2, 4]));
+    assert_eq!(trace["flags"]["missing_parent"], json!([7]));
+    assert_eq!(trace["flags"]["starts_before_parent"], json!([2]));
+    assert_eq!(trace["clock_shifts"], json!({ "row": [2, 3, 4, 5], "shift_ns": [15_000_000, 15_000_000, 15_000_000, 15_000_000] }));
+    assert_eq!(trace["links"], json!({ "row": [3], "trace_id": ["t9"], "span_id": ["s9"] }));
+    let codes: Vec<&str> = trace["warnings"].as_array().unwrap().iter().map(|w| w["code"].as_str().unwrap()).collect();
+    assert_eq!(codes, ["missing_parent", "clock_skew"]);
+    let path = &trace["critical_path"];
+    assert_eq!(path["row"], json!([0, 1, 2, 1, 7, 0]));
+    assert_eq!((&path["start_ns"][0], path["end_ns"].as_array().unwrap().last().unwrap()), (&json!(0), &json!(100_500_000)));
+    let summary = &trace["summary"];
+    assert_eq!(summary["root"], json!({ "row": 0, "name": "GET /", "service": "web", "missing": false, "duration_ms": 100.5 }));
+    assert_eq!(summary["start_time"], "2026-01-01T12:00:00Z");
+    for (name, n) in [
+        ("n_spans", 4),
+        ("n_span_events", 1),
+        ("n_links", 1),
+        ("n_logs", 1),
+        ("n_other", 0),
+        ("n_missing", 1),
+        ("n_roots", 1),
+        ("n_errors", 1),
+        ("depth_max", 3),
+    ] {
+        assert_eq!(summary[name], n, "{name}");
+    }
+    assert_eq!(trace["comparison"], Json::Null);
+    s.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fields_of_a_trace_are_asked_for() {
+    let s = TestServer::start().await;
+    send_trace(&s, "t1").await;
+    let trace = s.get("/api/v1/traces/t1?columns=user,duration_ms,meta.dataset").await.expect(200).json();
+    let columns = &trace["rows"]["columns"];
+    assert_eq!(columns["user"], json!(["u1", null, null, null, null, null, null, null]));
+    assert_eq!(columns["duration_ms"], json!([100.5, 80, 60, null, null, null, null, 1]));
+    assert_eq!(columns["meta.dataset"][7], "trace");
+    s.get("/api/v1/traces/t1?columns=nope").await.expect(400);
+    let span = s.get("/api/v1/traces/t1/spans/7").await.expect(200).json();
+    assert_eq!(span["spans"][0]["data"]["name"], "POST /pay");
+    assert_eq!(span["spans"].as_array().unwrap().len(), 1);
+    assert_eq!(span["span_events"][0]["data"]["name"], "exception");
+    assert_eq!(span["links"][0]["data"]["trace.link.trace_id"], "t9");
+    assert_eq!(span["logs"][0]["data"]["body"], "card\ndeclined");
+    let span = s.get("/api/v1/traces/t1/spans/a1").await.expect(200).json();
+    assert_eq!((&span["spans"][0]["data"]["user"], &span["n_children"]), (&json!("u1"), &json!(1)));
+    s.get("/api/v1/traces/t1/spans/none").await.expect(404);
+    s.get("/api/v1/traces/none/spans/a1").await.expect(404);
+    s.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_time_helps_to_find_a_trace_and_hides_nothing() {
+    let s = TestServer::start().await;
+    send_trace(&s, "t1").await;
+    let found = |query: &'static str| {
+        let s = &s;
+        async move { s.get(&format!("/api/v1/traces/t1?{query}")).await.expect(200).json() }
+    };
+    let near = found("ts=2026-01-01T12:10:00Z").await;
+    assert_eq!((&near["n_events"], &near["meta"]["searched_from"]), (&json!(7), &json!("2026-01-01T11:10:00Z")));
+    for far in ["ts=1000000000", "ts=2026-01-01T12:50:00Z", "ts="] {
+        let far = found(far).await;
+        assert_eq!((&far["n_events"], &far["meta"]["searched_from"]), (&json!(7), &Json::Null));
+    }
+    let first = found("limit=2").await;
+    assert_eq!((&first["n_events"], &first["truncated"], &first["warnings"][0]["code"]), (&json!(2), &json!(true), &json!("truncated")));
+    s.get("/api/v1/traces/t1?ts=noon").await.expect(400);
+    s.get("/api/v1/traces/t1/spans/a1?ts=1000000000").await.expect(200);
+    s.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn durations_are_compared_with_those_of_their_kind() {
+    let s = TestServer::start().await;
+    send_trace(&s, "t1").await;
+    // 999 others, of which each stands for two: 1 to 999 ms.
+    let others: Vec<Json> = (1..1000)
+        .map(|i| json!({ "time": "2026-01-01T11:30:00Z", "samplerate": 2, "data": { "service.name": "web", "name": "pay", "duration_ms": i } }))
+        .collect();
+    s.post("/1/batch/trace", &others.into()).await.expect(200);
+    let late = json!([{ "time": "2026-01-01T14:00:00Z", "data": { "service.name": "web", "name": "pay", "duration_ms": 1 } }]);
+    s.post("/1/batch/trace", &late).await.expect(200);
+    let trace = s.get("/api/v1/traces/t1?compare=true").await.expect(200).json();
+    let found = &trace["comparison"];
+    let kind = found["kind"][1].as_u64().unwrap() as usize;
+    let pay = &found["kinds"][kind];
+    assert_eq!((&pay["service"], &pay["name"], &pay["n"]), (&json!("web"), &json!("pay"), &json!(1999.0)));
+    assert!((pay["p50_ms"].as_f64().unwrap() - 499.0).abs() < 10.0, "{pay}");
+    assert!((found["rank"][1].as_f64().unwrap() - 0.08).abs() < 0.01, "{found}");
+    assert_eq!((&found["kind"][6], &found["rank"][6]), (&json!(-1), &Json::Null), "nobody knows what is missing");
     s.stop().await;
 }
 

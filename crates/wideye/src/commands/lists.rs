@@ -66,7 +66,7 @@ pub(super) fn columns(args: &ColumnsArgs, out: &mut Out) -> Result<(), CliError>
 }
 
 pub(super) fn trace(args: &TraceArgs, out: &mut Out) -> Result<(), CliError> {
-    let path = format!("/api/v1/traces/{}", segment(&args.id));
+    let path = format!("/api/v1/traces/{}/events", segment(&args.id));
     let Some(answer) = get(&args.list, &path, out)? else { return Ok(()) };
     let events = items(&answer, "events");
     if events.is_empty() {
