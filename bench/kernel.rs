@@ -132,3 +132,36 @@ pub(crate) fn events(from: usize, rows: usize) -> Batch {
     }
     b.finish()
 }
+
+/// Columns that there are in [`sparse_event`], and how many of them each event has.
+pub(crate) const SPARSE_COLUMNS: usize = 10_000;
+pub(crate) const SPARSE_FIELDS: usize = 100;
+
+/// What an event of a dataset of very many columns has: (name, kind 0 to 3 as text, integer, float, bool, a number to make its value of).
+pub(crate) fn sparse_event(x: &mut Numbers, mut field: impl FnMut(&str, u64, u64)) {
+    for _ in 0..SPARSE_FIELDS {
+        let c = x.below(SPARSE_COLUMNS as u64);
+        let kind = [0, 0, 0, 0, 1, 1, 2, 3][c as usize % 8];
+        field(&format!("field.{c:05}"), kind, x.below(20 << (c % 4 * 3)));
+    }
+}
+
+/// Events of which each has one of a hundred columns.
+pub(crate) fn sparse_events(from: usize, rows: usize) -> Batch {
+    let mut b = BatchBuilder::new();
+    let mut x = Numbers::new(from as u64 + 1);
+    for i in from..from + rows {
+        b.begin();
+        sparse_event(&mut x, |name, kind, value| {
+            let c = b.column(name);
+            match kind {
+                0 => b.str(c, &format!("value-{value}")),
+                1 => b.int(c, value as i64),
+                2 => b.float(c, value as f64 / 8.0),
+                _ => b.bool(c, value % 2 == 0),
+            }
+        });
+        b.end(START_NS + i as i64 * STEP_NS, 1.0);
+    }
+    b.finish()
+}

@@ -11,7 +11,7 @@ mod kernel;
 mod proto;
 
 use ingest::{ContentEncoding, Context, decompress, honeycomb, otlp};
-use kernel::{Kernels, Numbers};
+use kernel::{Kernels, Numbers, SPARSE_FIELDS, sparse_event};
 use model::Limits;
 use proto::{Field, attr, bytes, double, fixed, int, msg, text};
 use serde_json::{Map, Value, json};
@@ -45,6 +45,26 @@ fn wide_events() -> Value {
             json!({"time": format!("2026-09-21T10:00:{:02}.{:06}Z", i % 60, i), "samplerate": 1, "data": data})
         })
         .collect()
+}
+
+/// Events with 100 of 10,000 fields each, in no order.
+fn sparse_body(n: usize) -> String {
+    let mut x = Numbers::new(9);
+    let events: Vec<String> = (0..n)
+        .map(|i| {
+            let mut fields = Vec::new();
+            sparse_event(&mut x, |name, kind, value| {
+                fields.push(match kind {
+                    0 => format!("\"{name}\":\"value-{value}\""),
+                    1 => format!("\"{name}\":{value}"),
+                    2 => format!("\"{name}\":{:.3}", value as f64 / 8.0),
+                    _ => format!("\"{name}\":{}", value % 2 == 0),
+                });
+            });
+            format!("{{\"time\":{},\"data\":{{{}}}}}", 1_700_000_000 + i, fields.join(","))
+        })
+        .collect();
+    format!("[{}]", events.join(","))
 }
 
 fn spans() -> Vec<u8> {
@@ -86,6 +106,10 @@ fn main() {
         d
     };
     kernels.run("ingest: decode JSON, 100 events of 100 fields", events, || decoded(&body, honeycomb::Format::Json));
+    let sparse = sparse_body(10 * EVENTS);
+    kernels.run("ingest: decode JSON, 1,000 events of 100 of 10,000 fields", (10 * EVENTS * SPARSE_FIELDS, "cell"), || {
+        honeycomb::batch(sparse.as_bytes(), honeycomb::Format::Json, "bench", &context).unwrap()
+    });
     let lines: Vec<u8> = value.as_array().unwrap().iter().flat_map(|e| format!("{e}\n").into_bytes()).collect();
     kernels.run("ingest: decode NDJSON, 100 events of 100 fields", events, || decoded(&lines, honeycomb::Format::Ndjson));
     let packed = zstd::encode_all(&body[..], 1).unwrap();

@@ -2,6 +2,9 @@
 //!
 //! Owns: finding the code of a text fast. Never does: order them, forget any but the last ones.
 
+/// Texts of [`StrDict::of_few`] that get by without a table.
+const FEW: usize = 16;
+
 /// Distinct texts of a column, in order of first appearance.
 #[derive(Clone, Debug, Default)]
 pub struct StrDict {
@@ -18,6 +21,30 @@ impl StrDict {
     #[must_use]
     pub fn with_seed(seed: u64) -> StrDict {
         StrDict { seed, ..StrDict::default() }
+    }
+
+    /// A dictionary of a few texts that may repeat, which are compared with each other: without a table until another
+    /// one comes. Appends the code of each.
+    #[must_use]
+    pub fn of_few<'a>(texts: impl Iterator<Item = &'a [u8]>, seed: u64, codes: &mut Vec<u32>) -> StrDict {
+        let mut hashes = [0; FEW];
+        let mut dict = StrDict::with_seed(seed);
+        for text in texts {
+            let hash = hash(text, seed);
+            let n = dict.len();
+            let known = hashes[..n.min(FEW)].iter().zip(0..).find(|(h, code)| **h == hash && same(dict.get(*code), text));
+            let code = match known {
+                Some((_, code)) => code,
+                None if n < FEW => {
+                    hashes[n] = hash;
+                    dict.append(text);
+                    n as u32
+                }
+                None => dict.insert(text),
+            };
+            codes.push(code);
+        }
+        dict
     }
 
     /// Number of distinct texts.
@@ -42,6 +69,9 @@ impl StrDict {
     /// The code of a text, if known.
     #[must_use]
     pub fn find(&self, text: &[u8]) -> Option<u32> {
+        if self.table.is_empty() {
+            return (0..self.len() as u32).find(|code| self.get(*code) == text);
+        }
         self.probe(text, hash(text, self.seed)).ok()
     }
 
@@ -73,17 +103,27 @@ impl StrDict {
         Err(at)
     }
 
-    fn add(&mut self, text: &[u8], hash: u32, mut at: usize) -> u32 {
+    /// Adds a text without entering it into the table.
+    #[inline]
+    fn append(&mut self, text: &[u8]) {
         if self.starts.is_empty() {
             self.starts.push(0);
         }
-        let code = self.len();
-        if (code + 1) * 2 > self.table.len() {
-            self.grow();
-            at = self.free(hash);
-        }
         self.bytes.extend_from_slice(text);
         self.starts.push(self.bytes.len() as u32);
+    }
+
+    fn add(&mut self, text: &[u8], hash: u32, mut at: usize) -> u32 {
+        let code = self.len();
+        if (code + 1) * 2 > self.table.len() {
+            let had_table = !self.table.is_empty();
+            self.grow();
+            if !had_table && let Ok(known) = self.probe(text, hash) {
+                return known;
+            }
+            at = self.free(hash);
+        }
+        self.append(text);
         self.table[at] = u64::from(hash) << 32 | (code as u64 + 1);
         code as u32
     }
@@ -99,8 +139,17 @@ impl StrDict {
 
     #[cold]
     fn grow(&mut self) {
-        let size = (self.table.len() * 4).max(16);
+        // Large ones grow slowly, to stay in the cache.
+        let factor = if self.table.len() < 4096 { 4 } else { 2 };
+        let size = (self.table.len() * factor).max(16).max(((self.len() + 1) * 2).next_power_of_two());
         let slots = std::mem::replace(&mut self.table, vec![0; size]);
+        if slots.is_empty() {
+            for code in 0..self.len() {
+                let hash = hash(self.get(code as u32), self.seed);
+                let at = self.free(hash);
+                self.table[at] = u64::from(hash) << 32 | (code as u64 + 1);
+            }
+        }
         for slot in slots.into_iter().filter(|&slot| slot != 0) {
             let at = self.free((slot >> 32) as u32);
             self.table[at] = slot;
@@ -111,11 +160,13 @@ impl StrDict {
     pub fn truncate(&mut self, len: usize) {
         let mask = self.table.len().wrapping_sub(1);
         for code in (len..self.len()).rev() {
-            let mut at = hash(self.get(code as u32), self.seed) as usize & mask;
-            while self.table[at] as u32 != code as u32 + 1 {
-                at = (at + 1) & mask;
+            if !self.table.is_empty() {
+                let mut at = hash(self.get(code as u32), self.seed) as usize & mask;
+                while self.table[at] as u32 != code as u32 + 1 {
+                    at = (at + 1) & mask;
+                }
+                self.remove(at);
             }
-            self.remove(at);
             self.bytes.truncate(self.starts[code] as usize);
             self.starts.pop();
         }
@@ -250,6 +301,26 @@ mod tests {
             }
             for (i, t) in texts.iter().enumerate().skip(keep) {
                 assert_eq!(dict.insert(t), i as u32);
+            }
+        }
+    }
+
+    #[test]
+    fn a_dictionary_of_few_is_like_any_other() {
+        let texts = texts(40);
+        for n in [0, 1, 2, 15, 16, 17, 40] {
+            let mut codes = Vec::new();
+            let mut dict = StrDict::of_few(texts[..n].iter().chain(&texts[..n / 2]).map(|t| t.as_slice()), 5, &mut codes);
+            let expected: Vec<u32> = (0..n as u32).chain(0..n as u32 / 2).collect();
+            assert_eq!((codes, dict.len()), (expected, n));
+            for (i, t) in texts.iter().enumerate() {
+                assert_eq!(dict.find(t), (i < n).then_some(i as u32));
+            }
+            let mut cut = dict.clone();
+            cut.truncate(n / 2);
+            assert_eq!((cut.len(), cut.find(&texts[39])), (n / 2, None));
+            for (i, t) in texts.iter().enumerate() {
+                assert_eq!((dict.insert(t), cut.insert(t)), (i as u32, i as u32), "{n}");
             }
         }
     }

@@ -7,7 +7,7 @@
 #[path = "../../../bench/kernel.rs"]
 mod kernel;
 
-use kernel::{COLUMNS, Kernels, Numbers, events};
+use kernel::{COLUMNS, Kernels, Numbers, SPARSE_FIELDS, events, sparse_events};
 use std::sync::Arc;
 use store::segment::{BLOCK_ROWS, Codes, Layout, Scratch, Segment, encode, merge, merge_fast};
 
@@ -24,6 +24,20 @@ fn sum(codes: Codes<'_>) -> u64 {
         Codes::U16(c) => u64::from(c[c.len() / 2]),
         Codes::U32(c) => u64::from(c[c.len() / 2]),
     }
+}
+
+/// A dataset of 10,000 columns, of which each event has one in a hundred.
+fn sparse(kernels: &Kernels) {
+    const ROWS: usize = 1000;
+    const BATCHES: usize = 8;
+    let batches: Vec<_> = (0..BATCHES).map(|i| sparse_events(i * ROWS, ROWS)).collect();
+    kernels.run("store: encode a batch of 10,000 columns", (ROWS * SPARSE_FIELDS, "cell"), || encode(&batches[0]));
+    let parts: Vec<_> = batches.iter().map(|b| Arc::new(Segment::from_bytes(encode(b)).unwrap())).collect();
+    let cells = (BATCHES * ROWS * SPARSE_FIELDS, "cell");
+    kernels.run("store: merge 8 segments of 10,000 columns", cells, || merge(&parts).unwrap());
+    let image = merge(&parts).unwrap();
+    let fresh = || image.clone();
+    kernels.run_with("store: open a segment of 10,000 columns", (1, "segment"), fresh, |i| Segment::from_bytes(i).unwrap());
 }
 
 fn main() {
@@ -71,6 +85,8 @@ fn main() {
     }
     kernels.run_with("store: open a segment of 14 columns", (1, "segment"), || image.clone(), |i| Segment::from_bytes(i).unwrap());
     kernels.run("store: verify a segment", cells, || segment.verify().unwrap());
+
+    sparse(&kernels);
 
     let mut x = Numbers::new(7);
     let picked: Vec<usize> = (0..100).map(|_| x.below(BLOCK_ROWS as u64) as usize).collect();
