@@ -95,11 +95,13 @@ pub(crate) fn id_text(kind: IdKind, bits: u128, out: &mut String) {
 }
 
 const SHARD_BITS: u32 = 5;
-const SHARDS: usize = 1 << SHARD_BITS;
+pub(crate) const SHARDS: usize = 1 << SHARD_BITS;
 
 #[derive(Debug, Default)]
 struct Shard {
+    /// Positions by hash, of the first `n_tabled` values: the others are put in when a value is looked for.
     table: HashTable<u32>,
+    n_tabled: usize,
     tags: Vec<u8>,
     bits: Vec<u128>,
     /// Ends of the texts in `texts`; what is no text is empty there.
@@ -125,20 +127,104 @@ impl Shard {
 impl Shard {
     /// The position of a value, new or known.
     fn intern<'t>(&mut self, hash: u64, key: Key, text: impl FnOnce() -> &'t [u8]) -> u32 {
-        let Shard { table, tags, bits, ends, texts } = self;
+        if self.n_tabled < self.tags.len() {
+            self.fill_table();
+        }
+        let Shard { table, tags, bits, .. } = self;
         if let Some(&at) = table.find(hash, |&i| bits[i as usize] == key.bits && tags[i as usize] == key.tag) {
             return at;
         }
-        let at = tags.len() as u32;
-        tags.push(key.tag);
-        bits.push(key.bits);
-        if key.tag == TEXT {
-            texts.extend_from_slice(text());
-        }
-        ends.push(texts.len() as u64);
+        let at = self.push(key, text);
+        let Shard { table, tags, bits, .. } = self;
         table.insert_unique(hash, at, |&i| Key { tag: tags[i as usize], bits: bits[i as usize] }.hash());
+        self.n_tabled += 1;
         at
     }
+
+    /// Takes in a value that is not there yet.
+    fn push<'t>(&mut self, key: Key, text: impl FnOnce() -> &'t [u8]) -> u32 {
+        self.tags.push(key.tag);
+        self.bits.push(key.bits);
+        if key.tag == TEXT {
+            self.texts.extend_from_slice(text());
+        }
+        self.ends.push(self.texts.len() as u64);
+        self.tags.len() as u32 - 1
+    }
+
+    #[cold]
+    fn fill_table(&mut self) {
+        let Shard { table, n_tabled, tags, bits, .. } = self;
+        let hash = |at: u32| Key { tag: tags[at as usize], bits: bits[at as usize] }.hash();
+        table.reserve(tags.len() - *n_tabled, |&at| hash(at));
+        for at in *n_tabled as u32..tags.len() as u32 {
+            table.insert_unique(hash(at), at, |&at| hash(at));
+        }
+        *n_tabled = tags.len();
+    }
+}
+
+/// Different values, sorted by the shard that each belongs to.
+#[derive(Debug)]
+pub(crate) struct Sorted {
+    /// Positions in the order in which the values came.
+    order: Vec<u32>,
+    starts: [u32; SHARDS + 1],
+    tags: Vec<u8>,
+    bits: Vec<u128>,
+    ends: Vec<u32>,
+    texts: Vec<u8>,
+}
+
+impl Sorted {
+    pub(crate) fn new<'t>(keys: &[Key], text: impl Fn(usize) -> &'t [u8], buffers: &mut InternBuffers) -> Sorted {
+        let InternBuffers { order, hashes } = buffers;
+        let starts = sort_by_shard(keys.len(), |i| keys[i], hashes, order);
+        let n = keys.len();
+        let (mut tags, mut bits, mut ends) = (Vec::with_capacity(n), Vec::with_capacity(n), Vec::with_capacity(n));
+        let mut texts = Vec::with_capacity(order.iter().map(|i| text(*i as usize).len()).sum());
+        for i in order.iter() {
+            let key = keys[*i as usize];
+            tags.push(key.tag);
+            bits.push(key.bits);
+            if key.tag == TEXT {
+                texts.extend_from_slice(text(*i as usize));
+            }
+            ends.push(texts.len() as u32);
+        }
+        Sorted { order: order.clone(), starts, tags, bits, ends, texts }
+    }
+
+    /// The values of a shard.
+    fn of(&self, shard: usize) -> std::ops::Range<usize> {
+        self.starts[shard] as usize..self.starts[shard + 1] as usize
+    }
+
+    fn text_start(&self, at: usize) -> usize {
+        if at == 0 { 0 } else { self.ends[at - 1] as usize }
+    }
+}
+
+/// Writes the hashes of values, and their positions by shard; answers where each shard's begin.
+fn sort_by_shard(n: usize, key: impl Fn(usize) -> Key, hashes: &mut Vec<u64>, order: &mut Vec<u32>) -> [u32; SHARDS + 1] {
+    hashes.clear();
+    hashes.extend((0..n).map(|i| key(i).hash()));
+    let mut ends = [0u32; SHARDS + 1];
+    for hash in hashes.iter() {
+        ends[shard_of(*hash) + 1] += 1;
+    }
+    for i in 1..=SHARDS {
+        ends[i] += ends[i - 1];
+    }
+    let mut next = ends;
+    order.clear();
+    order.resize(n, 0);
+    for (i, hash) in hashes.iter().enumerate() {
+        let at = &mut next[shard_of(*hash)];
+        order[*at as usize] = i as u32;
+        *at += 1;
+    }
+    ends
 }
 
 /// Which shard a hash belongs to; its low and its highest bits are left to the tables.
@@ -167,6 +253,47 @@ impl Interner {
         self.shards[which].lock().intern(hash, key, || text().as_bytes()) << SHARD_BITS | which as u32
     }
 
+    /// Numbers those values of some lists, none of them in two, that belong to one shard; calls `found` with list, position
+    /// and number.
+    pub(crate) fn intern_shard<'l>(
+        &self,
+        which: usize,
+        lists: impl Iterator<Item = &'l Sorted> + Clone,
+        mut found: impl FnMut(usize, usize, u32),
+    ) {
+        let mut shard = self.shards[which].lock();
+        let number = |at: u32| at << SHARD_BITS | which as u32;
+        if !shard.tags.is_empty() {
+            for (l, list) in lists.enumerate() {
+                for i in list.of(which) {
+                    let key = Key { tag: list.tags[i], bits: list.bits[i] };
+                    let at = shard.intern(key.hash(), key, || &list.texts[list.text_start(i)..list.ends[i] as usize]);
+                    found(l, list.order[i] as usize, number(at));
+                }
+            }
+            return;
+        }
+        // All are new: nothing has to be looked for, and most questions never will.
+        let Shard { tags, bits, ends, texts, .. } = &mut *shard;
+        let n = lists.clone().map(|l| l.of(which).len()).sum();
+        tags.reserve_exact(n);
+        bits.reserve_exact(n);
+        ends.reserve_exact(n);
+        let text_of = |l: &Sorted| l.text_start(l.of(which).start)..l.text_start(l.of(which).end);
+        texts.reserve_exact(lists.clone().map(|l| text_of(l).len()).sum());
+        for (l, list) in lists.enumerate() {
+            let (range, text) = (list.of(which), text_of(list));
+            for (i, at) in range.clone().zip(tags.len() as u32..) {
+                found(l, list.order[i] as usize, number(at));
+            }
+            tags.extend_from_slice(&list.tags[range.clone()]);
+            bits.extend_from_slice(&list.bits[range.clone()]);
+            let before = texts.len() as u64;
+            ends.extend(list.ends[range].iter().map(|end| before + u64::from(*end) - text.start as u64));
+            texts.extend_from_slice(&list.texts[text]);
+        }
+    }
+
     /// Calls `found` with position and number of many values; shard by shard, so that each lock is taken once and its
     /// table stays in the CPU's cache.
     pub(crate) fn intern_all<'t>(
@@ -178,23 +305,7 @@ impl Interner {
         mut found: impl FnMut(usize, u32),
     ) {
         let InternBuffers { order, hashes } = buffers;
-        hashes.clear();
-        hashes.extend((0..n).map(|i| key(i).hash()));
-        let mut ends = [0u32; SHARDS + 1];
-        for hash in hashes.iter() {
-            ends[shard_of(*hash) + 1] += 1;
-        }
-        for i in 1..=SHARDS {
-            ends[i] += ends[i - 1];
-        }
-        let mut next = ends;
-        order.clear();
-        order.resize(n, 0);
-        for (i, hash) in hashes.iter().enumerate() {
-            let at = &mut next[shard_of(*hash)];
-            order[*at as usize] = i as u32;
-            *at += 1;
-        }
+        let ends = sort_by_shard(n, &key, hashes, order);
         for (which, shard) in self.shards.iter().enumerate() {
             let members = &order[ends[which] as usize..ends[which + 1] as usize];
             if members.is_empty() {
@@ -268,7 +379,7 @@ pub(crate) struct CodeMap {
 }
 
 impl CodeMap {
-    fn new(n: usize) -> CodeMap {
+    pub(crate) fn new(n: usize) -> CodeMap {
         CodeMap { ids: (0..n).map(|_| AtomicU32::new(UNSET)).collect(), complete: OnceLock::new() }
     }
 
@@ -468,6 +579,37 @@ mod tests {
         let mut all = vec![0; cells.len()];
         interner.intern_all(cells.len(), |i| cells[i].0, |_| unreachable!(), &mut InternBuffers::default(), |i, id| all[i] = id);
         assert_eq!(all, ids);
+    }
+
+    #[test]
+    fn values_taken_in_together_are_found_again() {
+        let text = |i: usize| format!("value {i}");
+        let texts: Vec<String> = (0..2000).map(text).collect();
+        let keys: Vec<Key> = texts.iter().map(|t| Key::text(t)).collect();
+        let mut buffers = InternBuffers::default();
+        let mut list = |from: usize, to: usize| Sorted::new(&keys[from..to], |i| texts[from + i].as_bytes(), &mut buffers);
+        let lists = [list(0, 700), list(700, 1500), list(1000, 2000)];
+        // Into empty shards two lists at once; the third finds half of its values there.
+        let interner = Interner::default();
+        let mut ids = vec![UNSET; 2000];
+        for shard in 0..SHARDS {
+            interner.intern_shard(shard, lists[..2].iter(), |list, i, id| ids[[0, 700][list] + i] = id);
+        }
+        let bound = interner.bound();
+        for shard in 0..SHARDS {
+            interner.intern_shard(shard, lists[2..].iter(), |_, i, id| {
+                assert!(ids[1000 + i] == UNSET || ids[1000 + i] == id);
+                ids[1000 + i] = id;
+            });
+        }
+        assert!(interner.bound() > bound);
+        for (i, id) in ids.iter().enumerate() {
+            assert_eq!(interner.intern(keys[i], || unreachable!()), *id);
+            assert_eq!(interner.value(*id), Cell::Str(text(i).into()));
+        }
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), 2000);
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::place::Place;
 use super::select::{Rows, each_run, is_valid};
 use crate::EngineError;
 use crate::intern::{CodeMap, ColumnIds, InternBuffers, Key, UNSET};
+use model::ColumnKind;
 use std::sync::Arc;
 use store::Segment;
 use store::segment::{BLOCK_ROWS, Codes, Dict, Layout, Scratch, Valid};
@@ -91,52 +92,28 @@ pub(crate) struct KeyBuffers {
 
 /// The number of a code of a large dictionary.
 #[inline(always)]
-fn mapped(map: &CodeMap, dict: &Dict, ids: &ColumnIds, code: usize) -> u64 {
+fn mapped(map: &CodeMap, dict: &Dict, kind: ColumnKind, ids: &ColumnIds, code: usize) -> u64 {
     if code >= map.len() {
         return 0;
     }
     match map.get(code) {
-        UNSET => u64::from(intern_code(map, dict, ids, code)) + 1,
+        UNSET => u64::from(intern_code(map, dict, kind, ids, code)) + 1,
         id => u64::from(id) + 1,
     }
 }
 
 /// The identity of a code's value.
-fn key_of_code(dict: &Dict, code: u32, is_id: bool) -> Key {
-    if is_id {
-        let mut scratch = String::new();
-        Key::text(dict.text(code, &mut scratch))
-    } else {
-        Key::text_hash(dict.hash(code))
-    }
+pub(crate) fn key_of_code(dict: &Dict, code: u32, kind: ColumnKind) -> Key {
+    dict.id(code).map_or_else(|| Key::text_hash(dict.hash_once(code)), |id| Key::id(kind, id))
 }
 
 /// Numbers a code that no question has met before.
 #[inline(never)]
-pub(crate) fn intern_code(map: &CodeMap, dict: &Dict, ids: &ColumnIds, code: usize) -> u32 {
-    let bytes = dict.text_bytes(code as u32);
-    let key = key_of_code(dict, code as u32, bytes.is_none());
-    let id = ids.interner.intern(key, || bytes.and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default());
+pub(crate) fn intern_code(map: &CodeMap, dict: &Dict, kind: ColumnKind, ids: &ColumnIds, code: usize) -> u32 {
+    let text = || dict.text_bytes(code as u32).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default();
+    let id = ids.interner.intern(key_of_code(dict, code as u32, kind), text);
     map.set(code, id);
     id
-}
-
-/// Numbers all codes of a dictionary that have no number yet.
-pub(crate) fn intern_dict(map: &CodeMap, dict: &Dict, ids: &ColumnIds) {
-    if map.is_complete() {
-        return;
-    }
-    let is_id = dict.text_bytes(0).is_none();
-    let mut buffers = InternBuffers::default();
-    // A part at a time: the positions of one part and its texts are still in the cache when they are stored.
-    const PART: usize = 1 << 16;
-    for from in (0..dict.len()).step_by(PART) {
-        let n = PART.min(dict.len() - from);
-        let key = |i: usize| key_of_code(dict, (from + i) as u32, is_id);
-        let text = |i: usize| dict.text_bytes((from + i) as u32).unwrap_or_default();
-        ids.interner.intern_all(n, key, text, &mut buffers, |i, id| map.set(from + i, id));
-    }
-    map.complete(dict.len());
 }
 
 /// Where a block is.
@@ -174,7 +151,7 @@ impl KeyPart<'_> {
                 }
             }
             KeyPart::Map { column, map, dict } => {
-                let id = |code: usize| mapped(map, dict, column_ids, code);
+                let id = |code: usize| mapped(map, dict, column.kind, column_ids, code);
                 if few {
                     return each_code(column, block, rows, |i, code| f(i, id(code)));
                 }
@@ -331,7 +308,7 @@ pub(crate) fn each_key(
             let dict = column.dict()?;
             let mut text = |i: usize, code: u32| {
                 if (code as usize) < dict.len() {
-                    f(i, key_of_code(&dict, code, column.kind.id().is_some()));
+                    f(i, dict.id(code).map_or_else(|| Key::text_hash(dict.hash(code)), |id| Key::id(column.kind, id)));
                 }
             };
             match column.codes(block, scratch)? {

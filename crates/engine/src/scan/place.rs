@@ -6,7 +6,7 @@
 use crate::EngineError;
 use crate::overlay::{self, Overlays};
 use crate::plan::Field;
-use model::Value;
+use model::{TimeNs, Value};
 use std::ops::Deref;
 use std::sync::Arc;
 use store::segment::{Codes, Column, Dict, Scratch, Valid};
@@ -86,6 +86,16 @@ impl<'s> Place<'s> {
 
     pub(crate) fn dict(&self) -> Result<Arc<Dict>, SegmentError> {
         self.segment.dict(&self.column)
+    }
+
+    /// Has the dictionary read from disk, without waiting for it.
+    pub(crate) fn dict_ahead(&self) {
+        self.segment.dict_ahead(&self.column);
+    }
+
+    /// Has blocks read from disk, without waiting for them.
+    pub(crate) fn blocks_ahead(&self, start_ns: TimeNs, end_ns: TimeNs) {
+        self.segment.blocks_ahead(&self.column, start_ns, end_ns);
     }
 
     pub(crate) fn n_dict(&self) -> usize {

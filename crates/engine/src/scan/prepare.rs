@@ -3,8 +3,9 @@
 //! Owns: pruning, numbering of group values before the scan, ranges of numbers. Never does: read blocks, except those
 //! of integers whose values are not known yet.
 
+use super::dicts::{Unnumbered, number_dicts};
 use super::filter::Filter;
-use super::keys::{KeyColumn, KeyPart, Numbering, intern_code, intern_dict};
+use super::keys::{KeyColumn, KeyPart, Numbering, intern_code};
 use super::place::{Place, Source};
 use crate::intern::{Caches, CodeMap, ColumnIds, Key, UNSET};
 use crate::plan::{DURATION_MS, PARENT_ID, Plan};
@@ -138,12 +139,30 @@ pub(crate) struct Wanted<'p> {
 
 /// A part of a key column before it is numbered.
 enum Part<'s> {
-    Dict(Place<'s>, Arc<Dict>),
+    /// With whether all its values will be asked for.
+    Dict(Place<'s>, Arc<Dict>, bool),
     Bools(Place<'s>),
     Small(Place<'s>, Arc<CodeMap>),
     Raw(Place<'s>),
     Const(Key, String),
     Root(Vec<Place<'s>>),
+}
+
+impl<'s> Part<'s> {
+    /// Where cells are read.
+    fn place(&self) -> Option<&Place<'s>> {
+        match self {
+            Part::Dict(column, ..) | Part::Bools(column) | Part::Small(column, _) | Part::Raw(column) => Some(column),
+            Part::Const(..) | Part::Root(_) => None,
+        }
+    }
+
+    /// The dictionary, if its values are to be numbered before the scan and are not yet.
+    fn unnumbered(&self, ids: &ColumnIds) -> Option<Unnumbered> {
+        let Part::Dict(column, dict, true) = self else { return None };
+        let map = ids.map(column.segment, column.index, dict.len());
+        (!map.is_complete()).then(|| Unnumbered { map, dict: Arc::clone(dict), kind: column.kind })
+    }
 }
 
 /// A segment before its values are numbered.
@@ -158,6 +177,16 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     let cached: Vec<Arc<ColumnIds>> = key_fields.iter().map(|f| caches.column(f.name())).collect();
     let overlapping: Vec<usize> = (0..source.segments.len()).filter(|i| overlaps(&source.segments[*i], wanted)).collect();
     let threads = if overlapping.iter().map(|i| source.segments[*i].n_blocks()).sum::<usize>() < 4 { 1 } else { run.threads };
+    // Which dictionaries will be needed is certain: those of conditions, or, without any, those of group columns.
+    let conditions = plan.conditions.iter().map(|c| &c.field);
+    let first: Vec<&Field> = if plan.conditions.is_empty() { key_fields.clone() } else { conditions.collect() };
+    for index in &overlapping {
+        for field in &first {
+            if let Field::Column(name) = field {
+                source.stored(*index, name).for_each(|place| place.dict_ahead());
+            }
+        }
+    }
     let drafts = parallel(threads, overlapping.len(), |i| {
         run.check()?;
         draft(source, overlapping[i], wanted, &key_fields, &cached)
@@ -165,6 +194,9 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     let mut kept = Vec::new();
     for draft in drafts {
         kept.extend(draft?);
+    }
+    for (k, ids) in cached.iter().enumerate() {
+        number_dicts(kept.iter().flat_map(|d| &d.parts[k]).filter_map(|p| p.unnumbered(ids)).collect(), ids, run)?;
     }
     let n_groups = plan.breakdowns.len();
     let mut keys: Vec<KeyColumn> = Vec::new();
@@ -243,7 +275,13 @@ fn draft<'s>(
             }
         });
     }
-    let fields = wanted.fields.iter().map(|(f, _)| source.places(index, f)).collect::<Result<_, _>>()?;
+    let fields: Vec<Vec<Place<'s>>> = wanted.fields.iter().map(|(f, _)| source.places(index, f)).collect::<Result<_, _>>()?;
+    if filter.is_all() {
+        let keys = parts.iter().flatten().filter_map(Part::place);
+        for place in keys.chain(fields.iter().flatten()) {
+            place.blocks_ahead(lead_ns, plan.end_ns);
+        }
+    }
     let ready = Ready { segment, index, filter, keys: Vec::new(), fields, durations, lead_ns };
     Ok(Some(Draft { ready, parts }))
 }
@@ -253,10 +291,8 @@ fn part<'s>(column: Place<'s>, ids: &ColumnIds, all: bool) -> Result<Part<'s>, E
     Ok(match column.layout {
         Layout::Dict => {
             let dict = column.dict()?;
-            if all || dict.len() <= EAGER_VALUES {
-                intern_dict(&ids.map(column.segment, column.index, dict.len()), &dict, ids);
-            }
-            Part::Dict(column, dict)
+            let all = all || dict.len() <= EAGER_VALUES;
+            Part::Dict(column, dict, all)
         }
         Layout::Bools => Part::Bools(column),
         Layout::Ints => match column.range {
@@ -298,7 +334,7 @@ fn find_ints(column: &Place<'_>, base: i64, map: &CodeMap, ids: &ColumnIds) -> R
 /// Gives the values of the `k`th key column their numbers; its parts go to `place` among those of each segment.
 fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<ColumnIds>, raw: bool) -> KeyColumn {
     let values = |p: &Part<'_>| match p {
-        Part::Dict(_, dict) => dict.len(),
+        Part::Dict(_, dict, _) => dict.len(),
         Part::Small(_, map) => map.n_complete(),
         Part::Bools(_) | Part::Root(_) => 2,
         Part::Const(..) => 1,
@@ -330,12 +366,12 @@ fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<Col
                     KeyPart::Small { column, base, ids: small.collect() }
                 }
                 Part::Raw(column) => KeyPart::Raw { column },
-                Part::Dict(column, dict) => {
+                Part::Dict(column, dict, _) => {
                     let map = ids.map(column.segment, column.index, dict.len());
                     if compact {
                         let table = (0..dict.len()).map(|code| {
                             let id = match map.get(code) {
-                                UNSET => intern_code(&map, &dict, &ids, code),
+                                UNSET => intern_code(&map, &dict, column.kind, &ids, code),
                                 id => id,
                             };
                             locals.get(id)

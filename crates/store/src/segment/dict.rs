@@ -220,15 +220,29 @@ fn pages(mut b: &[u8]) -> Option<Vec<Page<'_>>> {
 /// Largest page that a reader takes: [`PAGE_BYTES`] plus one entry of the largest field.
 const PAGE_RAW_MAX: usize = PAGE_BYTES + (2 << 20);
 
-fn open_page<'a>(page: Page<'a>, buffer: &'a mut Vec<u8>) -> Option<&'a [u8]> {
-    if crc32c::crc32c(page.stored) != page.crc || page.raw_bytes > PAGE_RAW_MAX {
-        return None;
+/// Opens pages one after the other.
+#[derive(Default)]
+struct Opener {
+    zstd: Option<zstd::bulk::Decompressor<'static>>,
+    buffer: Vec<u8>,
+}
+
+impl Opener {
+    fn open<'a>(&'a mut self, page: Page<'a>) -> Option<&'a [u8]> {
+        if crc32c::crc32c(page.stored) != page.crc || page.raw_bytes > PAGE_RAW_MAX {
+            return None;
+        }
+        if page.stored.len() == page.raw_bytes {
+            return Some(page.stored);
+        }
+        if self.zstd.is_none() {
+            self.zstd = Some(zstd::bulk::Decompressor::new().ok()?);
+        }
+        self.buffer.clear();
+        self.buffer.reserve(page.raw_bytes);
+        self.zstd.as_mut()?.decompress_to_buffer(page.stored, &mut self.buffer).ok()?;
+        (self.buffer.len() == page.raw_bytes).then_some(self.buffer.as_slice())
     }
-    if page.stored.len() == page.raw_bytes {
-        return Some(page.stored);
-    }
-    *buffer = zstd::bulk::decompress(page.stored, page.raw_bytes).ok()?;
-    (buffer.len() == page.raw_bytes).then_some(buffer.as_slice())
 }
 
 /// Calls `visit` with the entries of an open page, in order, until it answers false.
@@ -265,8 +279,8 @@ pub(super) fn read_one(b: &[u8], kind: ColumnKind, code: u32) -> Result<String, 
         }
         let pages = pages(rest)?;
         let at = pages.partition_point(|p| p.first <= code as usize).checked_sub(1)?;
-        let mut buffer = Vec::new();
-        let raw = open_page(pages[at], &mut buffer)?;
+        let mut opener = Opener::default();
+        let raw = opener.open(pages[at])?;
         let mut left = code as usize - pages[at].first;
         let mut found = None;
         walk(raw, |text| {
@@ -289,7 +303,7 @@ pub(super) fn read_many(b: &[u8], kind: ColumnKind, codes: &[u32]) -> Result<Vec
     let go = || {
         let pages = pages(sections(b)?.rest)?;
         let mut out = Vec::with_capacity(codes.len());
-        let mut buffer = Vec::new();
+        let mut opener = Opener::default();
         let mut left = codes;
         for (i, page) in pages.iter().enumerate() {
             let end = pages.get(i + 1).map_or(usize::MAX, |p| p.first);
@@ -298,7 +312,7 @@ pub(super) fn read_many(b: &[u8], kind: ColumnKind, codes: &[u32]) -> Result<Vec
             let Some(last) = here.last() else { continue };
             let mut wanted = here.iter().peekable();
             let mut code = page.first as u32;
-            walk(open_page(*page, &mut buffer)?, |text| {
+            walk(opener.open(*page)?, |text| {
                 while wanted.next_if(|w| **w == code).is_some() {
                     out.push(String::from_utf8_lossy(text).into_owned());
                 }
@@ -320,7 +334,13 @@ impl Dict {
         }
         let mut counts = Vec::with_capacity(n);
         for _ in 0..n {
-            counts.push(get_varint(&mut packed).ok_or_else(|| damaged("counts"))?);
+            counts.push(match *packed {
+                [one @ 0..0x80, ref rest @ ..] => {
+                    packed = rest;
+                    u32::from(one)
+                }
+                _ => get_varint(&mut packed).ok_or_else(|| damaged("counts"))?,
+            });
         }
         let values = match kind.id() {
             Some(id) => read_ids(rest, id, n).ok_or_else(|| damaged("ids"))?,
@@ -352,7 +372,9 @@ impl Dict {
     }
 
     /// The bytes of a code as they are ordered: UTF-8 text, or the raw id.
-    pub(super) fn raw(&self, code: u32) -> &[u8] {
+    #[must_use]
+    #[inline]
+    pub fn raw(&self, code: u32) -> &[u8] {
         let code = code as usize;
         match &self.values {
             Values::Text { bytes, ends } => {
@@ -379,6 +401,7 @@ impl Dict {
 
     /// The bytes of a text dictionary's entry, without a check for UTF-8; `None` for ids.
     #[must_use]
+    #[inline]
     pub fn text_bytes(&self, code: u32) -> Option<&[u8]> {
         matches!(self.values, Values::Text { .. }).then(|| self.raw(code))
     }
@@ -391,6 +414,20 @@ impl Dict {
             return self.hash_of(code, &mut String::new());
         }
         self.hashes()[code as usize]
+    }
+
+    /// The same, computed now and not kept.
+    #[must_use]
+    #[inline]
+    pub fn hash_once(&self, code: u32) -> u128 {
+        self.hash_of(code, &mut String::new())
+    }
+
+    /// The raw id of a code, big-endian, as one number; `None` for text.
+    #[must_use]
+    pub fn id(&self, code: u32) -> Option<u128> {
+        let Values::Ids { .. } = &self.values else { return None };
+        Some(self.raw(code).iter().fold(0, |id, byte| id << 8 | u128::from(*byte)))
     }
 
     fn hash_of(&self, code: u32, scratch: &mut String) -> u128 {
@@ -440,29 +477,91 @@ fn read_ids(mut b: &[u8], kind: IdKind, n: usize) -> Option<Values> {
     (crc32c::crc32c(raw) == crc).then(|| Values::Ids { kind, raw: raw.to_vec() })
 }
 
+/// Bytes that are copied at once, whether so many are meant or fewer.
+const COPY: usize = 16;
+
+/// Copies `n` bytes; where both sides have room, without asking how many they are.
+#[inline(always)]
+fn copy(from: &[u8], to: &mut [u8], n: usize) -> Option<()> {
+    match (from.first_chunk::<COPY>(), to.first_chunk_mut::<COPY>()) {
+        (Some(from), Some(to)) if n <= COPY => *to = *from,
+        _ => to.get_mut(..n)?.copy_from_slice(from.get(..n)?),
+    }
+    Some(())
+}
+
 fn read_text(b: &[u8], n: usize, raw_bytes: u64) -> Option<Values> {
     let pages = pages(b)?;
     // As much as is needed at once: new memory is the larger part of what decoding costs.
     let stored: usize = pages.iter().map(|p| p.raw_bytes.min(PAGE_RAW_MAX)).sum();
-    let mut bytes = Vec::with_capacity(usize::try_from(raw_bytes).ok()?.min(stored + n * SHARED_MAX));
+    let mut bytes = vec![0; usize::try_from(raw_bytes).ok()?.min(stored + n * SHARED_MAX) + 2 * COPY];
     let mut ends = Vec::with_capacity(n);
-    let mut buffer = Vec::new();
+    let mut opener = Opener::default();
+    let mut end = 0;
     for page in pages {
-        let mut raw = open_page(page, &mut buffer)?;
-        let mut start = bytes.len();
+        let mut raw = opener.open(page)?;
+        let mut start = end;
         while !raw.is_empty() {
-            let shared = get_varint(&mut raw)? as usize;
-            let rest = get_varint(&mut raw)? as usize;
-            let next = bytes.len();
-            if start + shared > next || shared > SHARED_MAX {
+            let (shared, rest) = match *raw {
+                [shared @ 0..0x80, rest @ 0..0x80, ..] => {
+                    raw = &raw[2..];
+                    (usize::from(shared), usize::from(rest))
+                }
+                _ => (get_varint(&mut raw)? as usize, get_varint(&mut raw)? as usize),
+            };
+            if start + shared > end || shared > SHARED_MAX || rest > raw.len() {
                 return None;
             }
-            bytes.extend_from_within(start..start + shared);
-            bytes.extend_from_slice(take(&mut raw, rest)?);
-            ends.push(u32::try_from(bytes.len()).ok()?);
-            start = next;
+            // Only a damaged directory says too little.
+            if bytes.len() < end + shared + rest + 2 * COPY {
+                bytes.resize((end + shared + rest + 2 * COPY).max(bytes.len() * 2), 0);
+            }
+            let (before, here) = bytes.split_at_mut(end);
+            copy(&before[start..], here, shared)?;
+            copy(raw, &mut here[shared..], rest)?;
+            raw = &raw[rest..];
+            start = end;
+            end += shared + rest;
+            ends.push(u32::try_from(end).ok()?);
         }
     }
+    bytes.truncate(end);
     std::str::from_utf8(&bytes).ok()?;
     (ends.len() == n).then_some(Values::Text { bytes, ends })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_of_all_lengths_come_back() {
+        // Shared and own parts on both sides of what is copied at once, and of one byte of varint.
+        let mut texts: Vec<String> = vec![String::new()];
+        for shared in [0, 1, 15, 16, 17, 127, 128, 254, 255, 256, 300] {
+            for rest in [1, 7, 15, 16, 17, 31, 32, 33, 127, 128, 1000] {
+                texts.push("a".repeat(shared) + &"é".repeat(rest / 2) + &"z".repeat(rest % 2));
+            }
+        }
+        texts.extend((0..5000).map(|i| format!("u{i:07}")));
+        texts.sort();
+        texts.dedup();
+        let counts: Vec<u32> = (0..texts.len() as u32).map(|i| [1, 127, 128, 70_000][i as usize % 4] + i).collect();
+        for effort in [Effort::Fast, Effort::Small] {
+            let mut bytes = Vec::new();
+            let raw_bytes = write_text(&counts, |i| texts[i].as_bytes(), effort, &mut bytes);
+            // Whatever the directory says of the bytes to come.
+            for raw_bytes in [raw_bytes, 0, raw_bytes / 2, u64::MAX / 2] {
+                let dict = Dict::read(&bytes, ColumnKind::Str, texts.len(), raw_bytes).unwrap();
+                let mut scratch = String::new();
+                for (i, text) in texts.iter().enumerate() {
+                    assert_eq!(dict.text(i as u32, &mut scratch), text);
+                    assert_eq!(dict.count(i as u32), counts[i]);
+                    assert_eq!(dict.find(text), Some(i as u32));
+                }
+                assert_eq!(dict.hash(3), dict.hash_once(3));
+                assert_eq!(dict.id(3), None);
+            }
+        }
+    }
 }

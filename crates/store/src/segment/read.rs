@@ -273,6 +273,30 @@ impl Segment {
         self.data.will_read(first.offset, (last.offset + u64::from(last.bytes)).saturating_sub(first.offset));
     }
 
+    /// Has the dictionary of a column read from disk, if it is not in memory yet; does not wait for it.
+    pub fn dict_ahead(&self, column: &Column<'_>) {
+        if let (Data::Map(_), Layout::Dict) = (&self.data, column.layout)
+            && cache::known(self.id, column.index).is_none()
+            && let Some((meta, _)) = self.column_meta(column.index as usize)
+        {
+            self.data.will_read(meta.dict_offset, meta.dict_bytes);
+        }
+    }
+
+    /// Has all blocks of a column between two times read from disk, those that were not read before; does not wait for them.
+    pub fn blocks_ahead(&self, column: &Column<'_>, start_ns: TimeNs, end_ns: TimeNs) {
+        let (Data::Map(_), Ok(blocks)) = (&self.data, self.column_blocks(column)) else { return };
+        let wanted = |block: &usize| {
+            let (first, last) = self.block_times(*block);
+            !blocks.verified[*block].load(Ordering::Relaxed) && first < end_ns && last >= start_ns
+        };
+        let mut all = (0..blocks.metas.len()).filter(wanted);
+        if let Some(first) = all.next() {
+            let (first, last) = (&blocks.metas[first], &blocks.metas[all.last().unwrap_or(first)]);
+            self.data.will_read(first.offset, (last.offset + u64::from(last.bytes)).saturating_sub(first.offset));
+        }
+    }
+
     /// The entry and the verified bytes of a block.
     pub(super) fn block<'a>(&'a self, blocks: &'a Blocks, block: usize) -> Result<(&'a BlockMeta, &'a [u8]), SegmentError> {
         let go = || {
