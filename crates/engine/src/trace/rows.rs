@@ -27,7 +27,7 @@ pub enum RowKind {
 
 impl RowKind {
     /// The names of all kinds, in order of their numbers.
-    pub const NAMES: [&'static str; 6] = ["span", "span_event", "link", "log", "other", "missing"];
+    pub const NAMES: [&'static str; 6] = ["span", "span_event", "link", "log", "event", "missing"];
 }
 
 /// An id as it was written.

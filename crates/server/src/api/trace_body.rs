@@ -19,6 +19,14 @@ pub(crate) struct TraceBody<'a> {
     pub(crate) truncated: bool,
     /// Rows below; some may stand for spans that are missing.
     pub(crate) n_rows: usize,
+    /// Kinds of rows by number.
+    pub(crate) kinds: [&'static str; 6],
+    /// Names by number, in order of appearance; 0 is none.
+    pub(crate) names: &'a [String],
+    /// Services by number; 0 is none.
+    pub(crate) services: &'a [String],
+    /// Kinds of spans (client, server, …) by number; 0 is none.
+    pub(crate) span_kinds: &'a [String],
     pub(crate) summary: SummaryBody<'a>,
     /// What is odd about the trace.
     pub(crate) warnings: Vec<WarningBody<'a>>,
@@ -32,13 +40,6 @@ pub(crate) struct TraceBody<'a> {
     /// How unusual durations are; with `compare=true`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) comparison: Option<ComparisonBody<'a>>,
-    pub(crate) kinds: [&'static str; 6],
-    /// Names by number; 0 is none.
-    pub(crate) names: &'a [String],
-    /// Services by number; 0 is none.
-    pub(crate) services: &'a [String],
-    /// Kinds of spans (client, server, …) by number; 0 is none.
-    pub(crate) span_kinds: &'a [String],
     pub(crate) rows: RowsBody<'a>,
     pub(crate) meta: TraceMeta,
 }
@@ -56,7 +57,8 @@ pub(crate) struct SummaryBody<'a> {
     pub(crate) n_span_events: usize,
     pub(crate) n_links: usize,
     pub(crate) n_logs: usize,
-    pub(crate) n_other: usize,
+    /// Other events that name the trace.
+    pub(crate) n_others: usize,
     /// Rows that stand for missing spans.
     pub(crate) n_missing: usize,
     /// Spans without a parent.
@@ -372,7 +374,7 @@ fn summary(trace: &Skeleton) -> SummaryBody<'_> {
         n_span_events: n(RowKind::SpanEvent),
         n_links: n(RowKind::Link),
         n_logs: n(RowKind::Log),
-        n_other: n(RowKind::Other),
+        n_others: n(RowKind::Other),
         n_missing: n(RowKind::Missing),
         n_roots: trace.n_roots,
         n_errors: trace.n_errors,

@@ -188,7 +188,7 @@ async fn a_trace_is_a_skeleton() {
         ("n_span_events", 1),
         ("n_links", 1),
         ("n_logs", 1),
-        ("n_other", 0),
+        ("n_others", 0),
         ("n_missing", 1),
         ("n_roots", 1),
         ("n_errors", 1),
