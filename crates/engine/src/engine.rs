@@ -9,7 +9,9 @@ use crate::overlay::Overlays;
 use crate::plan::{Field, Plan};
 use crate::scan::place::Source;
 use crate::trace::{self, Skeleton, SpanDetails, TraceRequest};
-use crate::{Answer, CalcOp, Columns, ContrastAnswer, EngineError, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast};
+use crate::{
+    Answer, CalcOp, Columns, ContrastAnswer, EngineError, FoundTraces, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast,
+};
 use model::contrast::ContrastSpec;
 use model::query::QuerySpec;
 use model::{Limits, TimeNs, Value};
@@ -272,6 +274,12 @@ impl Engine {
             }
         }
         Ok(out)
+    }
+
+    /// The `limit` newest traces with an event in the range that satisfies the conditions of a checked question.
+    pub fn newest_traces(&self, scope: &Scope, plan: &Plan, limit: usize, run: &Run) -> Result<FoundTraces, EngineError> {
+        let snapshot = self.snapshot(scope, plan.start_ns, plan.end_ns)?;
+        crate::newest_traces(&snapshot.segments, &names(&snapshot), plan, limit, run, &self.caches)
     }
 
     /// Bytes kept between questions.

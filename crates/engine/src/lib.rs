@@ -12,6 +12,7 @@ mod execute;
 mod formula;
 mod intern;
 mod memory;
+mod newest;
 mod overlay;
 mod partial;
 mod plan;
@@ -37,6 +38,7 @@ pub use engine::{Engine, EngineOptions, SavedField};
 pub use error::EngineError;
 pub use intern::Caches;
 pub use memory::Memory;
+pub use newest::FoundTraces;
 pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan};
 pub use run::{OnPartial, OnProgress, Progress, Run, SeriesMode};
 pub use time::parse_time;
@@ -74,6 +76,21 @@ pub fn run_on(segments: &[Arc<Segment>], datasets: &[Arc<str>], plan: &Plan, run
     caches.tidy();
     out.meta.engine_ms = (run.clock)().duration_since(began).as_secs_f64() * 1e3;
     Ok(out)
+}
+
+/// The newest traces with an event that satisfies the conditions of a plan; of the plan, only range and conditions count.
+pub fn newest_traces(
+    segments: &[Arc<Segment>],
+    datasets: &[Arc<str>],
+    plan: &Plan,
+    limit: usize,
+    run: &Run,
+    caches: &Caches,
+) -> Result<FoundTraces, EngineError> {
+    let overlays = Overlays::of_plan(plan, segments, run, caches);
+    let found = newest::newest(Source { segments, datasets, overlays: &overlays }, plan, limit, run, caches);
+    caches.tidy();
+    found
 }
 
 /// The answer about an empty range.

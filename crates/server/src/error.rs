@@ -102,6 +102,8 @@ pub(crate) enum Form {
     Grpc,
     /// `{"code","message","hint"?,"details"?}`.
     Native,
+    /// `{"data": null, "errors": [{"code","msg"}]}`: Jaeger's query API.
+    Jaeger,
 }
 
 /// What is wrong with one part of a request, as Honeycomb says it.
@@ -186,6 +188,7 @@ impl Failure {
             Form::Legacy => ("application/json", json!({ "error": self.message })),
             Form::Otlp => ("application/json", json!({ "message": self.message })),
             Form::Native => ("application/json", self.native_body()),
+            Form::Jaeger => ("application/json", crate::jaeger::failure(status.as_u16(), &self.message)),
             Form::Problem | Form::Grpc => {
                 let problem = match self.kind {
                     ErrorKind::NotFound => "not-found",

@@ -55,6 +55,8 @@ fn form(path: &str) -> Form {
         Form::Problem
     } else if path.starts_with("/v1/") {
         Form::Otlp
+    } else if path.starts_with("/api/") && !path.starts_with("/api/v1/") {
+        Form::Jaeger
     } else {
         Form::Native
     }
@@ -87,7 +89,7 @@ pub(crate) async fn method_not_allowed(request: Request) -> Response<Body> {
 pub(crate) fn all() -> Routes {
     let routes = crate::events::routes(Routes::new());
     let routes = grpc::routes(crate::otlp::http::routes(routes));
-    routes_after(crate::compat::routes(crate::api::routes(routes)))
+    routes_after(crate::jaeger::routes(crate::compat::routes(crate::api::routes(routes))))
 }
 
 fn routes_after(routes: Routes) -> Routes {

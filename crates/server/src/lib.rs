@@ -1,4 +1,4 @@
-//! wideye over HTTP and gRPC: ingest, the native API, Honeycomb's API, keys, settings, health.
+//! wideye over HTTP and gRPC: ingest, the native API, Honeycomb's and Jaeger's APIs, keys, settings, health.
 //!
 //! Owns: what a request is, who may make it, and how it is answered. Never does: domain logic (ingest, store, engine).
 
@@ -18,6 +18,7 @@ mod events;
 mod fields;
 mod health;
 mod ids;
+mod jaeger;
 mod log;
 mod metrics;
 mod otlp;

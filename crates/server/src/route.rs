@@ -120,7 +120,8 @@ impl From<&str> for Field {
     }
 }
 
-fn decode(text: &str) -> String {
+/// A part of a path or of a query string, decoded.
+pub(crate) fn decode(text: &str) -> String {
     percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
 }
 
