@@ -1,3 +1,5 @@
+//! The newest traces, against a look at all events.
+
 use super::*;
 use crate::{Caches, EngineError, check, newest_traces};
 use model::query::QuerySpec;

@@ -1,3 +1,5 @@
+//! Traces of every sender, as Jaeger would have them.
+
 use super::*;
 use serde_json::{Value as Json, json};
 

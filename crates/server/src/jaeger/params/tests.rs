@@ -1,3 +1,5 @@
+//! Parameters as real clients send them, and what is wrong with others.
+
 use super::*;
 
 const NOW: TimeNs = 1_700_000_000_000_000_000;
