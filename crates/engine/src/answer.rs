@@ -135,6 +135,21 @@ pub struct Meta {
     pub approximate: Vec<Approximate>,
     /// Scales of the HEATMAPs.
     pub heatmaps: Vec<(Arc<str>, HeatmapScale)>,
+    /// Where relatives of events were looked for, if the question asks for them.
+    pub relations: Option<Relations>,
+}
+
+/// Where relatives were looked for, and events of the range that lack them.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Relations {
+    /// First time of events that may be relatives.
+    pub events_from_ns: TimeNs,
+    /// First time after it of those that may not.
+    pub events_to_ns: TimeNs,
+    /// Events of a trace without root, if roots were looked for.
+    pub without_root: Option<u64>,
+    /// Events whose parent is not there, if parents or children were looked for.
+    pub without_parent: Option<u64>,
 }
 
 impl Meta {
@@ -375,6 +390,21 @@ impl Serialize for Scales<'_> {
     }
 }
 
+impl Serialize for Relations {
+    fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
+        let mut map = s.serialize_map(None)?;
+        map.serialize_entry("events_from", &format_rfc3339(self.events_from_ns))?;
+        map.serialize_entry("events_to", &format_rfc3339(self.events_to_ns))?;
+        if let Some(n) = self.without_root {
+            map.serialize_entry("without_root", &n)?;
+        }
+        if let Some(n) = self.without_parent {
+            map.serialize_entry("without_parent", &n)?;
+        }
+        map.end()
+    }
+}
+
 impl Serialize for Meta {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
@@ -394,6 +424,9 @@ impl Serialize for Meta {
         }
         if !self.heatmaps.is_empty() {
             map.serialize_entry("heatmaps", &Scales(&self.heatmaps))?;
+        }
+        if let Some(relations) = &self.relations {
+            map.serialize_entry("relations", relations)?;
         }
         map.end()
     }

@@ -10,7 +10,7 @@ use crate::plan::{Field, Plan};
 use crate::scan::place::Source;
 use crate::trace::{self, Skeleton, SpanDetails, TraceRequest};
 use crate::{
-    Answer, CalcOp, Columns, ContrastAnswer, EngineError, FoundTraces, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast,
+    Answer, Columns, ContrastAnswer, EngineError, FoundTraces, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast,
 };
 use model::contrast::ContrastSpec;
 use model::query::QuerySpec;
@@ -153,11 +153,8 @@ impl Engine {
 
     /// Answers a checked question.
     pub fn answer(&self, scope: &Scope, plan: &Plan, run: &Run) -> Result<Answer, EngineError> {
-        // Spans that are under way in the range may have begun at any time before it.
-        let concurrency = plan.calculations.iter().any(|c| c.op == CalcOp::Concurrency);
-        let from = plan.start_ns.saturating_sub(plan.compare_offset_ns.unwrap_or(0));
-        let start = if concurrency { TimeNs::MIN } else { from };
-        let snapshot = self.snapshot(scope, start, plan.end_ns)?;
+        let (start, end) = plan.reads();
+        let snapshot = self.snapshot(scope, start.saturating_sub(plan.compare_offset_ns.unwrap_or(0)), end)?;
         let datasets = names(&snapshot);
         crate::run_on(&snapshot.segments, &datasets, plan, run, &self.caches)
     }
@@ -172,8 +169,8 @@ impl Engine {
     ) -> Result<ContrastAnswer, EngineError> {
         self.exists(scope)?;
         let plan = check_contrast(spec, &self.known(scope), run, &self.options.limits)?;
-        let (a, b) = (&plan.selection, &plan.other);
-        let snapshot = self.snapshot(scope, a.start_ns.min(b.start_ns), a.end_ns.max(b.end_ns))?;
+        let (start, end) = plan.reads();
+        let snapshot = self.snapshot(scope, start, end)?;
         crate::contrast_with(&snapshot.segments, &names(&snapshot), &plan, run, on_partial)
     }
 
@@ -188,9 +185,9 @@ impl Engine {
     ) -> Result<Vec<(Value, u64)>, EngineError> {
         let known = self.known(scope);
         self.exists(scope)?;
-        known_column(column, &known, &self.options.limits)?;
+        let column = known_column(column, &known, &self.options.limits)?;
         let snapshot = self.snapshot(scope, range.0, range.1)?;
-        crate::values::values(&snapshot.segments, column, prefix, limit, range)
+        crate::values::values(&snapshot.segments, &column, prefix, limit, range)
     }
 
     /// The events of a trace in order of time, at most `limit` of them.
@@ -205,6 +202,10 @@ impl Engine {
         let limits = &self.options.limits;
         let known = self.known(scope);
         let shown = request.columns.iter().map(|name| Names::new(&known, limits, &[]).field(name)).collect::<Result<Vec<_>, _>>()?;
+        if let Some(field) = shown.iter().find(|f| f.is_relational()) {
+            let name = field.name();
+            return Err(EngineError::invalid(format!("'{name}': the columns of a trace cannot be those of relatives; all its spans are there")));
+        }
         let mut out = Skeleton::default();
         if let Some(near) = request.near {
             let hint = limits.trace_hint_seconds.saturating_mul(NS_PER_S);

@@ -70,6 +70,11 @@ impl Key {
         }
     }
 
+    /// 64 bits: the id itself if it has no more, else a hash.
+    pub(crate) fn short(self) -> u64 {
+        if self.tag == HEX8 { self.bits as u64 } else { self.hash() }
+    }
+
     pub(crate) fn hash(self) -> u64 {
         let (low, high) = (self.bits as u64, (self.bits >> 64) as u64);
         mix(low ^ high.rotate_left(29) ^ (u64::from(self.tag) << 59))

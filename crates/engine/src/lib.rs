@@ -18,6 +18,7 @@ mod partial;
 mod plan;
 mod rank;
 mod raw;
+mod relatives;
 mod run;
 mod scan;
 #[cfg(test)]
@@ -28,7 +29,7 @@ mod turns;
 mod values;
 mod view;
 
-pub use answer::{Answer, Approximate, Cell, Heatmap, HeatmapScale, Meta, RawEvent, Row, Rows, Series};
+pub use answer::{Answer, Approximate, Cell, Heatmap, HeatmapScale, Meta, RawEvent, Relations, Row, Rows, Series};
 pub use check::{Columns, check, check_expression};
 pub use contrast::{
     ContrastAnswer, ContrastColumn, ContrastPlan, ContrastValue, Example, Finding, OnContrast, PopulationCount, Populations, Quantiles,
@@ -39,7 +40,7 @@ pub use error::EngineError;
 pub use intern::Caches;
 pub use memory::Memory;
 pub use newest::FoundTraces;
-pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan};
+pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan, Relation};
 pub use run::{OnPartial, OnProgress, Progress, Run, SeriesMode};
 pub use time::parse_time;
 pub use trace::{Comparison, Kind, RowKind, ServiceShare, Skeleton, Slice, SpanDetails, TraceRequest, Warning};
@@ -66,7 +67,10 @@ pub fn run_on(segments: &[Arc<Segment>], datasets: &[Arc<str>], plan: &Plan, run
         let overlays = Overlays::of_plan(plan, segments, run, caches);
         let source = Source { segments, datasets, overlays: &overlays };
         let found = if plan.is_raw() { raw::rows(source, plan, run, caches) } else { execute::table(source, plan, run, caches) };
-        found.map(|answer| formula::finish(plan, answer))
+        found.map(|mut answer| {
+            answer.meta.relations = overlays.relations();
+            formula::finish(plan, answer)
+        })
     };
     let mut out = answer(plan, run)?;
     if let Some(offset) = plan.compare_offset_ns {

@@ -49,6 +49,40 @@ pub enum Computation {
         /// Whether all conditions must hold, or one.
         combination: Combination,
     },
+    /// The cells of another field on the relative of an event in its trace, or true where there is one.
+    Related {
+        /// Which events are relatives.
+        relation: Relation,
+        /// What is taken over of the first of them.
+        field: Option<Field>,
+        /// What a relative has to satisfy, all of it.
+        conditions: Vec<Condition>,
+    },
+}
+
+fn conditions_key(conditions: &[Condition]) -> String {
+    let keys: Vec<_> = conditions.iter().map(|c| (c.field.key(), c.op, c.negate, &c.values)).collect();
+    format!("{keys:?}")
+}
+
+/// What tells relatives from all others.
+pub(crate) fn relatives_key(relation: Relation, conditions: &[Condition]) -> String {
+    format!("{relation:?} where {}", conditions_key(conditions))
+}
+
+/// Events of the same trace, as seen from one of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Relation {
+    /// The first one without `trace.parent_id`.
+    Root,
+    /// Those whose `trace.span_id` is the event's `trace.parent_id`.
+    Parent,
+    /// Those whose `trace.parent_id` is the event's `trace.span_id`.
+    Child,
+    /// All of them.
+    Any,
+    /// All of them, and none may satisfy the conditions.
+    None,
 }
 
 impl Computed {
@@ -60,11 +94,25 @@ impl Computed {
                 format!("{expr} {:?}", inputs.iter().map(Field::key).collect::<Vec<_>>())
             }
             Computation::Where { field, conditions, combination } => {
-                let conditions: Vec<_> = conditions.iter().map(|c| (c.field.key(), c.op, c.negate, &c.values)).collect();
-                format!("{:?} where {combination:?} {conditions:?}", field.as_ref().map(Field::key))
+                format!("{:?} where {combination:?} {}", field.as_ref().map(Field::key), conditions_key(conditions))
+            }
+            Computation::Related { relation, field, conditions } => {
+                format!("{:?} of {}", field.as_ref().map(Field::key), relatives_key(*relation, conditions))
             }
         };
         Computed { name: name.into(), how, key: key.into() }
+    }
+
+    /// Whether its cells depend on other events than the one that they belong to.
+    #[must_use]
+    pub fn is_relational(&self) -> bool {
+        match &self.how {
+            Computation::Expression { inputs, .. } => inputs.iter().any(Field::is_relational),
+            Computation::Where { field, conditions, .. } => {
+                field.iter().chain(conditions.iter().map(|c| &c.field)).any(Field::is_relational)
+            }
+            Computation::Related { .. } => true,
+        }
     }
 
     /// What tells it from all others.
@@ -90,6 +138,8 @@ impl std::hash::Hash for Computed {
 
 /// Column that tells whether a span has a parent.
 pub(crate) const PARENT_ID: &str = "trace.parent_id";
+/// Column that names a span.
+pub(crate) const SPAN_ID: &str = "trace.span_id";
 /// Column that names the trace of an event.
 pub(crate) const TRACE_ID: &str = "trace.trace_id";
 /// Column that holds how long a span took.
@@ -108,6 +158,12 @@ impl Field {
             Field::IsRoot => "root".to_owned(),
             Field::Dataset => "dataset".to_owned(),
         }
+    }
+
+    /// Whether its cells depend on other events than the one that they belong to.
+    #[must_use]
+    pub fn is_relational(&self) -> bool {
+        matches!(self, Field::Computed(computed) if computed.is_relational())
     }
 
     /// The name under which it is asked for.
@@ -260,9 +316,27 @@ pub struct Plan {
     pub compare_offset_ns: Option<i64>,
     /// Whether stored events are counted instead of being weighed by sample rate.
     pub usage_mode: bool,
+    /// How far before and after the range relatives of its events are looked for.
+    pub margin_ns: i64,
 }
 
 impl Plan {
+    /// Whether it looks at relatives of events.
+    #[must_use]
+    pub fn is_relational(&self) -> bool {
+        self.fields().any(Field::is_relational)
+    }
+
+    /// First time that is read, and first time after it that is not.
+    #[must_use]
+    pub fn reads(&self) -> (TimeNs, TimeNs) {
+        // Spans that are under way in the range may have begun at any time before it.
+        let concurrency = self.calculations.iter().any(|c| c.op == CalcOp::Concurrency);
+        let start_ns = if concurrency { TimeNs::MIN } else { self.start_ns };
+        let margin_ns = if self.is_relational() { self.margin_ns } else { 0 };
+        (start_ns.saturating_sub(margin_ns), self.end_ns.saturating_add(margin_ns))
+    }
+
     /// The formula at a position behind the calculations.
     pub(crate) fn formula(&self, calc: usize) -> Option<&Formula> {
         self.formulas.get(calc.checked_sub(self.calculations.len())?)

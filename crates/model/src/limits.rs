@@ -52,6 +52,8 @@ pub struct Limits {
     pub expression_depth_max: usize,
     /// Functions, columns and values in an expression, those of other calculated fields in it included.
     pub expression_parts_max: usize,
+    /// Seconds before and after the range of a question in which relatives of its events (`root.`, `parent.`, …) are looked for.
+    pub relatives_margin_seconds: f64,
     /// Seconds that one question may take.
     pub question_seconds_max: f64,
     /// Questions under way at once, which share the cores in turns; more wait until one ends.
@@ -116,6 +118,7 @@ impl Default for Limits {
             expression_bytes_max: 4_095,
             expression_depth_max: 100,
             expression_parts_max: 10_000,
+            relatives_margin_seconds: 600.0,
             question_seconds_max: 60.0,
             questions_concurrent_max: 64,
             boards_max: 10_000,

@@ -3,13 +3,13 @@
 //! Owns: validation of what results hold, and that a calculation with filters of its own calculates on a column that is
 //! missing elsewhere. Never does: calculate.
 
-use super::filters::condition;
 use super::names::Names;
+use super::relatives::conditions;
 use crate::plan::{Calc, CalcOp, Computation, Computed, Formula};
 use crate::{EngineError, Field};
 use expr::{Function, Program};
 use model::Limits;
-use model::query::{Calculation, QuerySpec};
+use model::query::{Calculation, Combination, QuerySpec};
 use std::sync::Arc;
 
 const OPS: &str = "COUNT, CONCURRENCY, SUM, AVG, MIN, MAX, COUNT_DISTINCT, HEATMAP, P001, P01, P05, P10, P20, P25, P50, P75, P80, P90, P95, P99, P999, \
@@ -58,7 +58,9 @@ pub(super) fn calculations(spec: &QuerySpec, breakdowns: &[Field], names: &Names
                 return Err(EngineError::invalid("CONCURRENCY takes no column: it uses the event time and duration_ms"));
             }
             (_, None) => return Err(EngineError::invalid(format!("{} needs a column", c.op))),
-            (_, Some(name)) => Some(names.field(name)?),
+            // Filters of its own, if all must hold, say which relative is meant.
+            (_, Some(name)) if c.filter_combination == Some(Combination::Or) => Some(names.field(name)?),
+            (_, Some(name)) => Some(names.field_with(name, &c.filters)?),
         };
         let field = filtered(c, op, field, names)?;
         let calc = Calc { op, field, key: c.key().into(), exact: c.exact.unwrap_or(false) };
@@ -84,7 +86,7 @@ fn filtered(c: &Calculation, op: CalcOp, field: Option<Field>, names: &Names<'_>
     if op == CalcOp::Concurrency {
         return Err(EngineError::invalid("CONCURRENCY cannot have filters of its own; filter the whole question"));
     }
-    let conditions = c.filters.iter().map(|f| condition(f, names)).collect::<Result<Vec<_>, _>>()?;
+    let conditions = conditions(&c.filters, c.filter_combination, names)?;
     let name = field.as_ref().map_or(String::new(), |f| f.name().to_owned());
     let how = Computation::Where { field, conditions, combination: c.filter_combination.unwrap_or_default() };
     Ok(Some(Field::Computed(Arc::new(Computed::new(&name, how)))))

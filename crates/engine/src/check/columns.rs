@@ -2,6 +2,7 @@
 //!
 //! Owns: resolving of names that are no calculated fields. Never does: read columns.
 
+use super::relatives::{Relative, split};
 use crate::plan::{DATASET, IS_ROOT};
 use crate::{EngineError, Field};
 use std::collections::{BTreeSet, HashSet};
@@ -54,7 +55,10 @@ impl Columns for BTreeSet<String> {
     }
 }
 
-const RELATIONAL: [&str; 7] = ["root.", "parent.", "child.", "any.", "any2.", "any3.", "none."];
+/// Whether a name stands for a stored or built-in column.
+pub(super) fn is_column(name: &str, known: &dyn Columns) -> bool {
+    known.contains(name) || matches!(name, IS_ROOT | DATASET)
+}
 
 /// What the name of a column stands for. A real column hides a built-in one of the same name.
 pub(super) fn column(name: &str, known: &dyn Columns) -> Result<Field, EngineError> {
@@ -66,12 +70,14 @@ pub(super) fn column(name: &str, known: &dyn Columns) -> Result<Field, EngineErr
         DATASET => return Ok(Field::Dataset),
         _ => {}
     }
-    if let Some(prefix) = RELATIONAL.into_iter().find(|p| name.starts_with(p)) {
-        return Err(EngineError::invalid(format!(
-            "'{name}': relational fields ('{prefix}…') are not answered yet; ask about the span's own columns"
-        )));
+    let mut near_names = Vec::new();
+    if let Some(Relative { prefix, column, .. }) = split(name) {
+        near_names = near(column, known.names()).into_iter().map(|n| format!("{prefix}.{n}")).collect();
     }
-    Err(EngineError::UnknownColumn { column: name.to_owned(), near: near(name, known.names()), inside: String::new() })
+    if near_names.is_empty() {
+        near_names = near(name, known.names());
+    }
+    Err(EngineError::UnknownColumn { column: name.to_owned(), near: near_names, inside: String::new() })
 }
 
 /// Up to three names that may have been meant, best first.

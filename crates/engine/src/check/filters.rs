@@ -3,12 +3,16 @@
 //! Owns: validation of filters. Never does: evaluate them.
 
 use super::names::Names;
-use crate::{Condition, EngineError};
+use crate::{Condition, EngineError, Field};
 use model::Value;
 use model::query::{Filter, FilterOp};
 
-pub(crate) fn condition(f: &Filter, names: &Names<'_>) -> Result<Condition, EngineError> {
-    let field = names.field(&f.column)?;
+pub(super) fn condition(f: &Filter, names: &Names<'_>) -> Result<Condition, EngineError> {
+    condition_on(f, names.field(&f.column)?, names)
+}
+
+/// The condition of a filter on a field, whatever the filter's column means elsewhere.
+pub(super) fn condition_on(f: &Filter, field: Field, names: &Names<'_>) -> Result<Condition, EngineError> {
     let limits = names.limits;
     let (op, negate) = f.op.positive();
     let values = match op {

@@ -7,6 +7,7 @@ mod columns;
 mod filters;
 mod names;
 mod range;
+mod relatives;
 #[cfg(test)]
 mod tests;
 
@@ -16,19 +17,19 @@ pub use names::check_expression;
 use crate::plan::{Calc, CalcOp, Computation, Formula, HavingIf, OrderBy, OrderKey, Plan};
 use crate::{EngineError, Field, Run, SeriesMode};
 use calculations::{calc_op, calculations, formulas};
-pub(crate) use filters::condition;
 use model::query::{Direction, FilterOp, Having, Order, QuerySpec};
 use model::{Limits, NS_PER_SECOND};
 pub(crate) use names::Names;
 pub(crate) use range::range;
+pub(crate) use relatives::conditions;
 
 /// Checks a question against the columns of its dataset and fills in what it leaves open.
 pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) -> Result<Plan, EngineError> {
     lists(spec, limits)?;
     let range = range(spec, run.now)?;
-    let names = Names::new(known, limits, &spec.calculated_fields);
+    let names = Names::new(known, limits, &spec.calculated_fields).with_filters(&spec.filters, spec.filter_combination);
     let own = own_fields(spec, &names)?;
-    let conditions = spec.filters.iter().map(|f| condition(f, &names)).collect::<Result<Vec<_>, _>>()?;
+    let conditions = conditions(&spec.filters, spec.filter_combination, &names)?;
     let mut breakdowns: Vec<Field> = Vec::new();
     for name in &spec.breakdowns {
         let f = names.field(name)?;
@@ -73,12 +74,20 @@ pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) 
         series,
         compare_offset_ns,
         usage_mode: spec.usage_mode.unwrap_or(false),
+        margin_ns: margin_ns(limits),
     })
 }
 
-/// Whether a name can be asked about.
-pub(crate) fn known_column(name: &str, known: &dyn Columns, limits: &Limits) -> Result<(), EngineError> {
-    Names::new(known, limits, &[]).field(name).map(|_| ())
+/// How far around a range relatives are looked for.
+pub(crate) fn margin_ns(limits: &Limits) -> i64 {
+    crate::time::seconds_to_ns(limits.relatives_margin_seconds).unwrap_or(i64::MAX).max(0)
+}
+
+/// The column whose values a name has, if it can be asked about.
+pub(crate) fn known_column(name: &str, known: &dyn Columns, limits: &Limits) -> Result<String, EngineError> {
+    let names = Names::new(known, limits, &[]);
+    let column = names.relative(name).map_or(name, |relative| relative.column);
+    names.field(column).map(|_| column.to_owned())
 }
 
 /// The calculated fields of the question, used or not.

@@ -2,13 +2,14 @@
 //!
 //! Owns: resolving of names, calculated fields within calculated fields included. Never does: read columns.
 
-use super::columns::{Columns, column};
+use super::columns::{Columns, column, is_column};
+use super::relatives::split;
 use crate::EngineError;
 use crate::plan::{Computation, Computed, Field};
 use expr::Expr;
 use model::Limits;
-use model::query::CalculatedField;
-use std::cell::RefCell;
+use model::query::{CalculatedField, Combination, Filter};
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -17,25 +18,51 @@ pub(crate) struct Names<'k> {
     known: &'k dyn Columns,
     pub(crate) limits: &'k Limits,
     own: &'k [CalculatedField],
+    /// The filters of the question, if all must hold.
+    pub(super) filters: &'k [Filter],
+    /// What is resolved now is asked of a relative.
+    pub(super) inside_relative: Cell<bool>,
     /// Expressions of calculated fields with no calculated fields in them any more.
     resolved: RefCell<HashMap<String, Arc<Expr>>>,
 }
 
 impl<'k> Names<'k> {
     pub(crate) fn new(known: &'k dyn Columns, limits: &'k Limits, own: &'k [CalculatedField]) -> Names<'k> {
-        Names { known, limits, own, resolved: RefCell::default() }
+        Names { known, limits, own, filters: &[], inside_relative: Cell::new(false), resolved: RefCell::default() }
+    }
+
+    /// The same for a question with these filters.
+    pub(crate) fn with_filters(self, filters: &'k [Filter], combination: Option<Combination>) -> Names<'k> {
+        let together = combination.unwrap_or_default() == Combination::And;
+        Names { filters: if together { filters } else { &[] }, ..self }
     }
 
     /// What a name stands for. A calculated field goes before a column of its name.
     pub(crate) fn field(&self, name: &str) -> Result<Field, EngineError> {
-        match self.expression(name) {
-            Some(text) => {
-                let expr = self.resolve(name, &text, &mut Vec::new())?;
-                let inputs = expr.columns().iter().map(|(c, _)| self.input(c)).collect();
-                Ok(Field::Computed(Arc::new(Computed::new(name, Computation::Expression { expr, inputs }))))
-            }
+        self.field_with(name, &[])
+    }
+
+    /// The same where filters besides the question's say which relatives are meant.
+    pub(super) fn field_with(&self, name: &str, filters: &[Filter]) -> Result<Field, EngineError> {
+        if let Some(text) = self.expression(name) {
+            let expr = self.resolve(name, &text, &mut Vec::new())?;
+            let input = |(column, at): &(Arc<str>, usize)| self.input(column, filters).map_err(|e| self.inside(e, name, *at));
+            let inputs = expr.columns().iter().map(input).collect::<Result<_, _>>()?;
+            return Ok(Field::Computed(Arc::new(Computed::new(name, Computation::Expression { expr, inputs }))));
+        }
+        match self.relative(name) {
+            Some(relative) => self.related(relative, name, filters),
             None => column(name, self.known),
         }
+    }
+
+    pub(super) fn is_calculated(&self, name: &str) -> bool {
+        self.expression(name).is_some()
+    }
+
+    /// Whether a name without prefix can be asked about.
+    pub(super) fn is_known(&self, name: &str) -> bool {
+        is_column(name, self.known) || self.is_calculated(name)
     }
 
     /// The text of a calculated field, and whether it is a saved one; those of the question go first.
@@ -47,10 +74,14 @@ impl<'k> Names<'k> {
     }
 
     /// What the name of a column in a checked expression stands for.
-    fn input(&self, name: &str) -> Field {
-        // Saved fields were checked when they were saved. Columns of theirs that are not, or no longer, in this dataset are
-        // missing from every event of it.
-        column(name, self.known).unwrap_or_else(|_| Field::Column(name.into()))
+    fn input(&self, name: &str, filters: &[Filter]) -> Result<Field, EngineError> {
+        // A field of this name stands before a column, which is what is meant here.
+        match split(name).filter(|r| self.is_known(r.column)) {
+            Some(relative) => self.related(relative, name, filters),
+            // Saved fields were checked when they were saved. Columns of theirs that are not, or no longer, in this dataset are
+            // missing from every event of it.
+            None => Ok(column(name, self.known).unwrap_or_else(|_| Field::Column(name.into()))),
+        }
     }
 
     /// The expression of a calculated field, with those of others put in. `within` are the fields that led here.
@@ -78,6 +109,7 @@ impl<'k> Names<'k> {
                     others.insert(of, other);
                 }
                 None if *saved => {}
+                None if split(&of).is_some_and(|r| self.is_known(r.column)) => {}
                 None => {
                     column(&of, self.known).map_err(|e| self.inside(e, name, at))?;
                 }

@@ -84,7 +84,7 @@ pub fn contrast_with(
 ) -> Result<ContrastAnswer, EngineError> {
     let began = (run.clock)();
     let times = (plan.selection.start_ns.min(plan.other.start_ns), plan.selection.end_ns.max(plan.other.end_ns));
-    let overlays = Overlays::new(plan.fields(), segments, times, run, None);
+    let overlays = Overlays::new(plan.fields(), segments, times, plan.margin_ns, run, None);
     let source = Source { segments, datasets, overlays: &overlays };
     let picked = parallel(run.threads, segments.len(), |i| {
         run.check()?;

@@ -2,8 +2,8 @@
 //!
 //! Owns: validation of `ContrastSpec`. Never does: read events.
 
-use crate::check::{Names, condition, range};
-use crate::{Columns, Condition, EngineError, Field, Run};
+use crate::check::{Names, conditions, margin_ns, range};
+use crate::{Columns, Computation, Condition, EngineError, Field, Run};
 use model::contrast::{ContrastSpec, Population};
 use model::query::{Combination, FilterOp, QuerySpec};
 use model::{Limits, TimeNs, Value};
@@ -45,15 +45,16 @@ pub struct ContrastPlan {
     pub max_conditions: usize,
     /// The question's filters, for those of findings; empty if they are joined by `or`.
     pub filters: Vec<serde_json::Value>,
+    /// How far before and after the times relatives of events are looked for.
+    pub margin_ns: i64,
 }
 
 /// Checks a comparison against the columns of its dataset.
 pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limits: &Limits) -> Result<ContrastPlan, EngineError> {
     let query = &spec.query;
-    let names = Names::new(known, limits, &query.calculated_fields);
+    let names = Names::new(known, limits, &query.calculated_fields).with_filters(&query.filters, query.filter_combination);
     let whole = range(query, run.now)?;
-    let conditions = |filters: &[model::query::Filter]| filters.iter().map(|f| condition(f, &names)).collect::<Result<Vec<_>, _>>();
-    let of_query = (conditions(&query.filters)?, query.filter_combination.unwrap_or_default());
+    let of_query = (conditions(&query.filters, query.filter_combination, &names)?, query.filter_combination.unwrap_or_default());
     let side = |p: &Population, inside: bool| -> Result<Side, EngineError> {
         if p.filters.len() > limits.question_items_max {
             return Err(EngineError::invalid(format!("filters may have at most {} items", limits.question_items_max)));
@@ -71,7 +72,7 @@ pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limit
                 time = (time.0.max(whole.0), time.1.min(whole.1).max(time.0.max(whole.0)));
             }
         }
-        let own = (conditions(&p.filters)?, p.filter_combination.unwrap_or_default());
+        let own = (conditions(&p.filters, p.filter_combination, &names)?, p.filter_combination.unwrap_or_default());
         let groups = [of_query.clone(), own].into_iter().filter(|(c, _)| !c.is_empty()).collect();
         Ok(Side { start_ns: time.0, end_ns: time.1, groups })
     };
@@ -119,10 +120,17 @@ pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limit
     let any = query.filter_combination == Some(Combination::Or) && query.filters.len() > 1;
     let filters = query.filters.iter().filter(|_| !any).filter_map(|f| serde_json::to_value(f).ok()).collect();
     let usage_mode = query.usage_mode.unwrap_or(false);
-    Ok(ContrastPlan { selection, other, rest, columns, limit, usage_mode, max_conditions, filters })
+    Ok(ContrastPlan { selection, other, rest, columns, limit, usage_mode, max_conditions, filters, margin_ns: margin_ns(limits) })
 }
 
 impl ContrastPlan {
+    /// First time that is read, and first time after it that is not.
+    pub(crate) fn reads(&self) -> (TimeNs, TimeNs) {
+        let margin_ns = if self.fields().any(Field::is_relational) { self.margin_ns } else { 0 };
+        let (a, b) = (&self.selection, &self.other);
+        (a.start_ns.min(b.start_ns).saturating_sub(margin_ns), a.end_ns.max(b.end_ns).saturating_add(margin_ns))
+    }
+
     /// All fields that conditions look at.
     pub(crate) fn fields(&self) -> impl Iterator<Item = &Field> {
         let sides = [&self.selection, &self.other].into_iter();
@@ -170,6 +178,14 @@ impl Side {
 }
 
 fn condition_words(c: &Condition) -> String {
+    if let Field::Computed(computed) = &c.field
+        && let Computation::Related { field: None, conditions, .. } = &computed.how
+    {
+        // The name is that of the first condition, with the prefix of all.
+        let prefix = computed.name.split_once('.').map_or("", |(prefix, _)| prefix);
+        let words: Vec<String> = conditions.iter().map(|c| format!("{prefix}.{}", condition_words(c))).collect();
+        return words.join(" and ");
+    }
     let op = match (c.op, c.negate) {
         (FilterOp::Equal, false) => "=",
         (FilterOp::Equal, true) => "!=",

@@ -122,6 +122,21 @@ impl ColumnBuilder {
         Encoded::Text(code)
     }
 
+    /// A text of another column.
+    pub(crate) fn text_of(&mut self, other: &ColumnBuilder, code: u32) -> Encoded {
+        std::str::from_utf8(other.dict.get(code)).map_or(Encoded::Null, |text| self.text(text))
+    }
+
+    /// Different texts so far.
+    pub(crate) fn n_texts(&self) -> usize {
+        self.dict.len()
+    }
+
+    /// Bytes of them.
+    pub(crate) fn text_bytes(&self) -> usize {
+        self.text_bytes
+    }
+
     /// Whether texts took more than they may; then none came since, and what was built is not to be used.
     pub(crate) fn is_full(&self) -> bool {
         self.text_bytes > self.text_bytes_max

@@ -26,7 +26,7 @@ pub(crate) struct Masked<'p> {
 }
 
 /// What is taken over.
-enum Taken<'s> {
+pub(crate) enum Taken<'s> {
     /// The same from every event.
     Const(Encoded),
     /// Whether there is none of these.
@@ -35,11 +35,10 @@ enum Taken<'s> {
     Places(Vec<(Place<'s>, Vec<Option<Encoded>>)>),
 }
 
-impl Fill for Masked<'_> {
-    fn fill(&self, source: Source<'_>, index: usize, blocks: Range<usize>, run: &Run, out: &mut ColumnBuilder) -> Result<(), EngineError> {
-        let any = self.combination == Combination::Or;
-        let Some(filter) = Filter::compile(self.conditions, any, source, index)? else { return Ok(()) };
-        let mut taken = match self.field {
+impl<'s> Taken<'s> {
+    /// The cells of a field (or true) of a segment, for a column.
+    pub(crate) fn new(field: Option<&Field>, source: Source<'s>, index: usize, out: &mut ColumnBuilder) -> Result<Taken<'s>, EngineError> {
+        Ok(match field {
             None => Taken::Const(Encoded::Bool(true)),
             Some(Field::Dataset) => Taken::Const(out.text(source.dataset(index))),
             Some(Field::IsRoot) => Taken::Root(source.stored(index, PARENT_ID).collect()),
@@ -47,7 +46,42 @@ impl Fill for Masked<'_> {
                 let places = source.places(index, field)?.into_iter();
                 Taken::Places(places.map(|p| (p, vec![None; if p.layout == Layout::Dict { p.n_dict() } else { 0 }])).collect())
             }
-        };
+        })
+    }
+
+    /// Adds the cells of some rows of a block, ready for the column.
+    pub(crate) fn cells(
+        &mut self,
+        block: usize,
+        rows: Rows<'_>,
+        scratch: &mut Scratch,
+        out: &mut ColumnBuilder,
+        found: &mut Vec<(u32, Encoded)>,
+    ) -> Result<(), EngineError> {
+        match self {
+            Taken::Const(cell) => rows.each(|_, row| found.push((row as u32, *cell))),
+            Taken::Root(parents) => {
+                let mut has_parent = vec![false; rows.len()];
+                for parent in parents {
+                    each_present(parent, block, rows, scratch, |i| has_parent[i] = true)?;
+                }
+                rows.each(|i, row| found.push((row as u32, Encoded::Bool(!has_parent[i]))));
+            }
+            Taken::Places(places) => {
+                for (place, known) in places {
+                    cells(place, known, block, rows, scratch, out, found)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Fill for Masked<'_> {
+    fn fill(&self, source: Source<'_>, index: usize, blocks: Range<usize>, run: &Run, out: &mut ColumnBuilder) -> Result<(), EngineError> {
+        let any = self.combination == Combination::Or;
+        let Some(filter) = Filter::compile(self.conditions, any, source, index)? else { return Ok(()) };
+        let mut taken = Taken::new(self.field, source, index, out)?;
         let (mut buffers, mut scratch) = (FilterBuffers::default(), Scratch::default());
         // Collected first: a column under construction is needed to make texts ready.
         let mut found: Vec<(u32, Encoded)> = Vec::new();
@@ -57,21 +91,7 @@ impl Fill for Masked<'_> {
             let rows = filter.select(n, block, (0, n), &mut buffers, &mut scratch)?;
             let base = (block * BLOCK_ROWS) as u32;
             found.clear();
-            match &mut taken {
-                Taken::Const(cell) => rows.each(|_, row| found.push((row as u32, *cell))),
-                Taken::Root(parents) => {
-                    let mut has_parent = vec![false; rows.len()];
-                    for parent in parents {
-                        each_present(parent, block, rows, &mut scratch, |i| has_parent[i] = true)?;
-                    }
-                    rows.each(|i, row| found.push((row as u32, Encoded::Bool(!has_parent[i]))));
-                }
-                Taken::Places(places) => {
-                    for (place, known) in places {
-                        cells(place, known, block, rows, &mut scratch, out, &mut found)?;
-                    }
-                }
-            }
+            taken.cells(block, rows, &mut scratch, out, &mut found)?;
             for (row, cell) in &found {
                 out.push(base + row, *cell);
             }

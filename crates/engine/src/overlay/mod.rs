@@ -7,18 +7,21 @@
 //! What fills one is a [`Fill`]: a function from a segment and its blocks to values. It gets the whole source, so that it may
 //! look at other rows and segments, too.
 
-mod build;
+pub(crate) mod build;
 mod expression;
 mod kept;
-mod masked;
+pub(crate) mod masked;
+mod related;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use kept::Kept;
 
 use crate::EngineError;
+use crate::answer::Relations;
 use crate::intern::Caches;
 use crate::plan::{Computation, Computed, Field, Plan};
+use crate::relatives::Relatives;
 use crate::run::Run;
 use crate::scan::place::Source;
 use build::ColumnBuilder;
@@ -45,17 +48,21 @@ pub(crate) struct Overlays<'s> {
     slots: Box<[OnceLock<Arc<Segment>>]>,
     /// Only blocks with events from here (inclusive) to there (exclusive) are asked for.
     times: (TimeNs, TimeNs),
+    /// Only events from here to there are asked for what is found on them by others, if any are.
+    reach: (TimeNs, TimeNs),
+    relatives: Option<Relatives>,
     run: &'s Run,
     caches: Option<&'s Caches>,
     bytes: AtomicUsize,
 }
 
 impl<'s> Overlays<'s> {
-    /// For a question that asks for these fields.
+    /// For a question that asks for these fields, and for relatives in a time that is longer by a margin at both ends.
     pub(crate) fn new<'f>(
         fields: impl Iterator<Item = &'f Field>,
         segments: &[Arc<Segment>],
         times: (TimeNs, TimeNs),
+        margin_ns: i64,
         run: &'s Run,
         caches: Option<&'s Caches>,
     ) -> Overlays<'s> {
@@ -64,14 +71,28 @@ impl<'s> Overlays<'s> {
             add(field, &mut columns);
         }
         let slots = (0..segments.len() * columns.len()).map(|_| OnceLock::new()).collect();
-        Overlays { columns, slots, times, run, caches, bytes: AtomicUsize::new(0) }
+        let relational = columns.iter().any(|c| c.is_relational());
+        let margin_ns = if relational { margin_ns } else { 0 };
+        let reach = (times.0.saturating_sub(margin_ns), times.1.saturating_add(margin_ns));
+        let relatives = relational.then(|| Relatives::new(times, reach));
+        Overlays { columns, slots, times, reach, relatives, run, caches, bytes: AtomicUsize::new(0) }
     }
 
     /// For a plan.
     pub(crate) fn of_plan(plan: &Plan, segments: &[Arc<Segment>], run: &'s Run, caches: &'s Caches) -> Overlays<'s> {
         let concurrency = plan.calculations.iter().any(|c| c.op == crate::CalcOp::Concurrency);
         let start = if concurrency { TimeNs::MIN } else { plan.start_ns };
-        Overlays::new(plan.fields(), segments, (start, plan.end_ns), run, Some(caches))
+        Overlays::new(plan.fields(), segments, (start, plan.end_ns), plan.margin_ns, run, Some(caches))
+    }
+
+    /// What is found of relatives. Only columns that were announced ask for it.
+    pub(crate) fn relatives(&self) -> Result<&Relatives, EngineError> {
+        self.relatives.as_ref().ok_or(EngineError::Internal { what: "relatives were not announced" })
+    }
+
+    /// Where relatives were looked for, if they were.
+    pub(crate) fn relations(&self) -> Option<Relations> {
+        self.relatives.as_ref().map(Relatives::told)
     }
 
     /// Bytes of all that were needed so far.
@@ -89,13 +110,16 @@ impl<'s> Overlays<'s> {
             return Ok(overlay);
         }
         let segment = &source.segments[index];
-        let blocks = self.blocks(segment);
-        let kept = self.caches.and_then(|c| c.overlays.get(segment, computed.key(), &blocks));
+        // What is found on other events changes with them.
+        let relational = computed.is_relational();
+        let blocks = self.blocks(segment, if relational { self.times } else { self.reach });
+        let caches = self.caches.filter(|_| !relational);
+        let kept = caches.and_then(|c| c.overlays.get(segment, computed.key(), &blocks));
         let overlay = match kept {
             Some(overlay) => overlay,
             None => {
                 let overlay = self.make(source, index, computed, blocks.clone())?;
-                if let Some(caches) = self.caches {
+                if let Some(caches) = caches {
                     caches.overlays.put(segment, computed.key(), blocks, &overlay);
                 }
                 overlay
@@ -106,10 +130,10 @@ impl<'s> Overlays<'s> {
     }
 
     /// The blocks of a segment that the question may read; all of them if that is most.
-    fn blocks(&self, segment: &Segment) -> Range<usize> {
+    fn blocks(&self, segment: &Segment, times: (TimeNs, TimeNs)) -> Range<usize> {
         let n = segment.n_blocks();
-        let first = (0..n).find(|b| segment.block_times(*b).1 >= self.times.0).unwrap_or(n);
-        let end = (first..n).find(|b| segment.block_times(*b).0 >= self.times.1).unwrap_or(n);
+        let first = (0..n).find(|b| segment.block_times(*b).1 >= times.0).unwrap_or(n);
+        let end = (first..n).find(|b| segment.block_times(*b).0 >= times.1).unwrap_or(n);
         if (end - first) * 2 >= n { 0..n } else { first..end }
     }
 
@@ -133,10 +157,36 @@ impl<'s> Overlays<'s> {
                     &mut column,
                 )?;
             }
+            Computation::Related { relation, field, conditions } => {
+                let (relation, field) = (*relation, field.as_ref());
+                let related = related::Related { key: computed.key(), relation, field, conditions, caches: self.caches };
+                related.fill(source, index, blocks, self.run, &mut column)?;
+            }
         }
         let overlay = column.finish()?;
         self.bytes.fetch_sub(room, Ordering::Relaxed);
         Ok(Arc::new(overlay))
+    }
+
+    /// Counts bytes of what relatives are found with.
+    pub(crate) fn count_relatives(&self, bytes: usize) -> Result<(), EngineError> {
+        self.count(bytes).map_err(|_| self.too_many_relatives())
+    }
+
+    /// Gives bytes back.
+    pub(crate) fn uncount(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes that may still be used.
+    pub(crate) fn free(&self) -> usize {
+        self.run.memory_bytes_max.saturating_sub(self.bytes())
+    }
+
+    /// Finding relatives takes more memory than the question may use.
+    pub(crate) fn too_many_relatives(&self) -> EngineError {
+        let hint = "narrow the time range, or ask about one dataset";
+        EngineError::Memory { limit: self.run.memory_bytes_max, what: "relatives of events in their traces", hint }
     }
 
     /// Counts bytes towards what the question may use.
@@ -161,7 +211,7 @@ fn add(field: &Field, columns: &mut Vec<Arc<Computed>>) {
     columns.push(Arc::clone(computed));
     match &computed.how {
         Computation::Expression { inputs, .. } => inputs.iter().for_each(|f| add(f, columns)),
-        Computation::Where { field, conditions, .. } => {
+        Computation::Where { field, conditions, .. } | Computation::Related { field, conditions, .. } => {
             field.iter().chain(conditions.iter().map(|c| &c.field)).for_each(|f| add(f, columns));
         }
     }

@@ -61,9 +61,9 @@ struct Stretch<'a> {
     prepared: Prepared<'a>,
 }
 
-/// Whether pieces of an answer can be added up: not where neighbouring times look at each other.
+/// Whether pieces of an answer can be added up: not where neighbouring times look at each other, or events at others.
 fn is_fit(plan: &Plan) -> bool {
-    !plan.is_raw() && plan.calculations.iter().all(|c| !c.op.is_rate() && c.op != CalcOp::Concurrency)
+    !plan.is_raw() && !plan.is_relational() && plan.calculations.iter().all(|c| !c.op.is_rate() && c.op != CalcOp::Concurrency)
 }
 
 /// Answers a question from pieces; none if it is better answered without.

@@ -3,7 +3,7 @@
 //! Owns: the work on one block, and the threads. Never does: interpret questions, order results.
 
 pub(crate) mod apply;
-mod dicts;
+pub(crate) mod dicts;
 pub(crate) mod filter;
 pub(crate) mod group;
 pub(crate) mod keys;

@@ -103,6 +103,7 @@ pub(crate) fn kinds_plan(trace: &Skeleton, range: (TimeNs, TimeNs), kinds_max: u
         series: false,
         compare_offset_ns: None,
         usage_mode: false,
+        margin_ns: 0,
     })
 }
 

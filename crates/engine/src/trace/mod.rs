@@ -183,6 +183,7 @@ pub(crate) fn plan(id: &str, more: Vec<Condition>, range: (TimeNs, TimeNs), limi
         series: false,
         compare_offset_ns: None,
         usage_mode: true,
+        margin_ns: 0,
     }
 }
 

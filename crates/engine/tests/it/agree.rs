@@ -7,6 +7,7 @@
 use crate::{
     compare,
     events::{self, Event, Rng, Times},
+    forest::forest,
     oracle::{self, Question},
     questions::{self, Subject},
 };
@@ -169,10 +170,27 @@ pub(crate) fn is_a_known_limit(error: &EngineError) -> bool {
 /// A set of events with everything that questions need.
 pub(crate) struct Set {
     pub(crate) events: Vec<Event>,
-    pub(crate) columns: Vec<events::ColumnPlan>,
     pub(crate) rng: Rng,
+    pub(crate) relational: bool,
     n_questions: u64,
     datasets: bool,
+}
+
+/// Events in traces, and questions about relatives.
+pub(crate) fn set_of_traces(seed: u64) -> Set {
+    let mut rng = Rng::new(seed);
+    let large = seed % SETS_PER_LARGE == SETS_PER_LARGE - 1;
+    let n_columns = if large { 3 } else { 2 + rng.below(8) };
+    let columns = events::columns(&mut rng, n_columns);
+    let n = match rng.below(20) {
+        _ if large => BLOCK_ROWS + rng.below(10_000),
+        0 => 1 + rng.below(3),
+        1..=7 => 1 + rng.below(60),
+        _ => 1 + rng.below(1_000),
+    };
+    let events = forest(&mut rng, &columns, n);
+    let datasets = rng.chance(0.3);
+    Set { events, rng, n_questions: if large { QUESTIONS_PER_SET / 10 } else { QUESTIONS_PER_SET }, datasets, relational: true }
 }
 
 pub(crate) fn set(seed: u64) -> Set {
@@ -192,22 +210,22 @@ pub(crate) fn set(seed: u64) -> Set {
     let events = events::events(&mut rng, &columns, times, n);
     let datasets = rng.chance(0.2);
     let n_questions = if large { QUESTIONS_PER_SET / 5 } else { QUESTIONS_PER_SET };
-    Set { events, columns, rng, n_questions, datasets }
+    Set { events, rng, n_questions, datasets, relational: false }
 }
 
 /// The questions of one set, until one fails.
-fn run_set(seed: u64, questions: u64) -> Result<u64, String> {
-    let Set { events, columns, mut rng, n_questions, datasets } = set(seed);
+fn run_set(seed: u64, questions: u64, of: fn(u64) -> Set, test: &str) -> Result<u64, String> {
+    let Set { events, mut rng, n_questions, datasets, relational } = of(seed);
     let layout_seed = rng.next();
     let layouts = layouts(&mut Rng::new(layout_seed), &events, datasets);
-    let subject = Subject::new(&events, &columns, datasets);
+    let subject = Subject::new(&events, datasets, relational);
     let known = subject.known();
     let n = n_questions.min(questions);
     for i in 0..n {
         let question = questions::question(&mut rng.fork(), &subject);
         let case = Case { events: &events, layouts: &layouts, question: &question, seed: rng.next(), known: &known, datasets };
         if let Some(what) = disagreement(&case) {
-            let again = format!("WIDEYE_ORACLE_SEED={seed} WIDEYE_ORACLE_CASES={} cargo test -p engine --test it agree", i + 1);
+            let again = format!("WIDEYE_ORACLE_SEED={seed} WIDEYE_ORACLE_CASES={} cargo test -p engine --test it {test}", i + 1);
             return Err(format!("{what}\n\nmade smaller:\n{}\n\nagain: {again}", smaller(&case, layout_seed)));
         }
     }
@@ -352,8 +370,17 @@ fn simpler_questions(question: &Question) -> Vec<Question> {
 
 #[test]
 fn the_engine_agrees_with_the_naive_evaluator() {
+    run_sets(10_000, set, "the_engine_agrees");
+}
+
+#[test]
+fn questions_about_relatives_agree_with_the_naive_evaluator() {
+    run_sets(4_000, set_of_traces, "questions_about_relatives");
+}
+
+fn run_sets(cases: u64, of: fn(u64) -> Set, test: &str) {
     let first = env("WIDEYE_ORACLE_SEED", 1_000);
-    let cases = env("WIDEYE_ORACLE_CASES", 10_000);
+    let cases = env("WIDEYE_ORACLE_CASES", cases);
     // Sets run on two threads; a set never asks more questions than there are cases, so a single set can be run again.
     let (next, done) = (AtomicU64::new(first), AtomicU64::new(0));
     let failure: Mutex<Option<(u64, String)>> = Mutex::new(None);
@@ -365,7 +392,7 @@ fn the_engine_agrees_with_the_naive_evaluator() {
                     if seed > first && cases < QUESTIONS_PER_SET {
                         break;
                     }
-                    match run_set(seed, cases) {
+                    match run_set(seed, cases, of, test) {
                         Ok(n) => drop(done.fetch_add(n, Ordering::Relaxed)),
                         Err(what) => {
                             let mut failure = failure.lock().expect("unpoisoned");
@@ -387,8 +414,8 @@ fn the_engine_agrees_with_the_naive_evaluator() {
 fn a_seed_means_the_same_questions_twice() {
     for seed in 0..20 {
         let specs = || {
-            let Set { events, columns, mut rng, datasets, .. } = set(seed);
-            let subject = Subject::new(&events, &columns, datasets);
+            let Set { events, mut rng, datasets, relational, .. } = set(seed);
+            let subject = Subject::new(&events, datasets, relational);
             let spec = |_| serde_json::to_string(&questions::question(&mut rng, &subject).spec).expect("JSON");
             (events.clone(), (0..20).map(spec).collect::<Vec<_>>())
         };
@@ -399,8 +426,8 @@ fn a_seed_means_the_same_questions_twice() {
 #[test]
 fn an_unknown_column_is_refused_by_name() {
     for seed in 0..200 {
-        let Set { events, columns, mut rng, datasets, .. } = set(seed);
-        let subject = Subject::new(&events, &columns, datasets);
+        let Set { events, mut rng, datasets, relational, .. } = set(seed);
+        let subject = Subject::new(&events, datasets, relational);
         let known = subject.known();
         let mut question = questions::question(&mut rng, &subject);
         let unknown = "no.such.column".to_owned();

@@ -5,6 +5,7 @@
 use crate::{
     events::Event,
     oracle::{self, Expected, Key, Question, Truth},
+    relatives,
 };
 use engine::{Answer, Cell, HeatmapScale, RawEvent, Run, SeriesMode};
 use model::{Value, query::Direction};
@@ -120,6 +121,15 @@ pub(crate) fn with_truth(answer: &Answer, events: &[Event], question: &Question,
 
 /// The same; the events have the calculated fields.
 fn agree(answer: &Answer, events: &[Event], question: &Question, run: &Run, datasets: bool) -> Outcome {
+    let resolved = relatives::is_relational(question).then(|| relatives::resolve(events, question));
+    let (sent, asked) = (events, question);
+    let (events, question) = match &resolved {
+        Some((resolved, of_fields)) => {
+            relatives::told(answer.meta.relations.as_ref(), events, question)?;
+            (resolved.as_slice(), of_fields)
+        }
+        None => (events, question),
+    };
     require((answer.start_ns, answer.end_ns) == (question.start_ns, question.end_ns), || {
         format!("range is {} to {}", answer.start_ns, answer.end_ns)
     })?;
@@ -158,11 +168,11 @@ fn agree(answer: &Answer, events: &[Event], question: &Question, run: &Run, data
         (None, None) => Ok(()),
         (Some(seconds), Some(other)) => {
             let offset = (seconds * 1e9) as i64;
-            let mut earlier = question.clone();
+            let mut earlier = asked.clone();
             earlier.spec.compare_time_offset_seconds = None;
             earlier.start_ns = earlier.start_ns.saturating_sub(offset);
             earlier.end_ns = earlier.end_ns.saturating_sub(offset);
-            agree(other, events, &earlier, run, datasets).map_err(|e| format!("compare: {e}"))
+            agree(other, sent, &earlier, run, datasets).map_err(|e| format!("compare: {e}"))
         }
         (wanted, got) => Err(format!("compare {wanted:?} was answered by {:?}", got.is_some())),
     }
@@ -180,8 +190,11 @@ fn raw(rows: &[RawEvent], matched: &[&Event], question: &Question, limit: usize,
     require(rows.len() == wanted, || format!("{} raw rows, not {wanted}", rows.len()))?;
     // -0.0 and 0.0 are one value.
     let text = |time: i64, rate: f64, fields: &BTreeMap<String, Value>| {
-        let fields: Vec<_> =
-            fields.iter().map(|(name, v)| if let Value::Float(0.0) = v { (name, &Value::Float(0.0)) } else { (name, v) }).collect();
+        let fields: Vec<_> = fields
+            .iter()
+            .filter(|(name, _)| relatives::is_sent(name))
+            .map(|(name, v)| if let Value::Float(0.0) = v { (name, &Value::Float(0.0)) } else { (name, v) })
+            .collect();
         format!("{time} {rate} {fields:?}")
     };
     let mut left: BTreeMap<String, Vec<&Event>> = BTreeMap::new();

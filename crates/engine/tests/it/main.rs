@@ -7,6 +7,8 @@ mod compare;
 #[path = "../../../store/tests/it/events.rs"]
 mod events;
 mod faults;
+mod forest;
 mod oracle;
 mod questions;
+mod relatives;
 mod through_store;

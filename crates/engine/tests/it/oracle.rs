@@ -180,7 +180,7 @@ pub(crate) fn cell<'a>(event: &'a Event, name: &str) -> &'a Value {
     }
 }
 
-fn filter_holds(event: &Event, filter: &Filter) -> bool {
+pub(crate) fn filter_holds(event: &Event, filter: &Filter) -> bool {
     let cell = cell(event, &filter.column);
     let operand = filter.value.as_ref().unwrap_or(&Json::Null);
     match filter.op {

@@ -3,8 +3,9 @@
 //! Owns: the generator of questions. Never does: answer them.
 
 use crate::{
-    events::{self, ColumnPlan, Event, Kind, Rng},
+    events::{self, Event, Kind, Rng},
     oracle::{self, Question},
+    relatives,
 };
 use model::{
     TimeNs, Value,
@@ -21,17 +22,19 @@ pub(crate) struct Subject<'a> {
     pub(crate) events: &'a [Event],
     /// Columns that have a cell somewhere.
     pub(crate) names: Vec<&'a str>,
+    /// Whether questions look at relatives.
+    pub(crate) relational: bool,
 }
 
 impl<'a> Subject<'a> {
-    pub(crate) fn new(events: &'a [Event], columns: &'a [ColumnPlan], datasets: bool) -> Subject<'a> {
-        let names = columns.iter().map(|c| c.name.as_str());
-        let mut names: Vec<&str> = names.filter(|name| events.iter().any(|e| e.fields.contains_key(*name))).collect();
+    pub(crate) fn new(events: &'a [Event], datasets: bool, relational: bool) -> Subject<'a> {
+        let names: BTreeSet<&str> = events.iter().flat_map(|e| e.fields.keys()).map(String::as_str).collect();
+        let mut names: Vec<&str> = names.into_iter().collect();
         names.push("is_root");
         if datasets {
             names.push("meta.dataset");
         }
-        Subject { events, names }
+        Subject { events, names, relational }
     }
 
     /// The columns as a dataset knows them.
@@ -351,7 +354,7 @@ pub(crate) fn question(rng: &mut Rng, subject: &Subject<'_>) -> Question {
     for _ in 0..4 {
         let question = any_question(rng, subject);
         let fields = &question.spec.calculated_fields;
-        if !fields.is_empty() || subject.events.iter().any(|e| oracle::is_in(e, &question)) {
+        if !fields.is_empty() || subject.relational || subject.events.iter().any(|e| oracle::is_in(e, &question)) {
             return question;
         }
     }
@@ -404,9 +407,9 @@ fn calculated_fields(rng: &mut Rng, subject: &Subject<'_>) -> Vec<CalculatedFiel
     for i in 0..1 + rng.below(2) {
         let mut name = format!("field {i}");
         if rng.chance(0.1) {
-            // What CONCURRENCY and `is_root` look at are the columns themselves.
+            // What CONCURRENCY, `is_root` and relatives look at are the columns themselves.
             name = Some(subject.name(rng))
-                .filter(|n| !["duration_ms", "trace.parent_id", "is_root", "meta.dataset"].contains(&n.as_str()))
+                .filter(|n| !["duration_ms", "is_root", "meta.dataset"].contains(&n.as_str()) && !n.starts_with("trace."))
                 .unwrap_or(name);
         }
         let expression = expression(rng, subject);
@@ -431,9 +434,50 @@ fn any_question(rng: &mut Rng, subject: &Subject<'_>) -> Question {
     for i in 0..subject.names.len() {
         names.push(&fields[i % fields.len()].name);
     }
-    let mut question = question_about(rng, &Subject { events: &events, names });
+    let mut question = question_about(rng, &Subject { events: &events, names, relational: subject.relational });
     question.spec.calculated_fields = fields;
     question
+}
+
+/// Prefixes of values: `any` needs filters that say which event is meant.
+fn value_prefixes(spec: &QuerySpec, own: &[Filter]) -> Vec<String> {
+    let mut all = ["root", "parent", "child"].map(String::from).to_vec();
+    let of_question = spec.filters.iter().filter(|_| spec.filter_combination != Some(Combination::Or));
+    let used = of_question.chain(own).filter_map(|f| relatives::split(&f.column)).map(|(prefix, _)| prefix.to_owned());
+    all.extend(used.filter(|prefix| prefix.starts_with("any")));
+    all
+}
+
+/// Puts prefixes before the columns of filters and calculations.
+fn relate(rng: &mut Rng, spec: &mut QuerySpec) {
+    let filters = |rng: &mut Rng, filters: &mut Vec<Filter>| {
+        // Each prefix again and again, so that several filters have it.
+        let n = 1 + rng.below(3);
+        let few: Vec<&str> = (0..n).map(|_| *rng.pick(&["root", "parent", "child", "any", "any2", "any31", "none"])).collect();
+        for f in filters {
+            if rng.chance(0.7) {
+                f.column = format!("{}.{}", rng.pick(&few), f.column);
+            }
+        }
+    };
+    filters(rng, &mut spec.filters);
+    let mut calculations = spec.calculations.take();
+    for c in calculations.iter_mut().flatten() {
+        filters(rng, &mut c.filters);
+        let own = if c.filter_combination == Some(Combination::Or) { &[][..] } else { &c.filters };
+        let prefixes = value_prefixes(spec, own);
+        if let Some(column) = &mut c.column
+            && rng.chance(0.5)
+        {
+            *column = format!("{}.{column}", rng.pick(&prefixes));
+        }
+    }
+    if let Some(all) = &mut calculations {
+        // As in `calculations`: each is found by operator and column.
+        let mut seen = BTreeSet::new();
+        all.retain(|c| seen.insert((c.op.clone(), c.column.clone())));
+    }
+    spec.calculations = calculations;
 }
 
 fn question_about(rng: &mut Rng, subject: &Subject<'_>) -> Question {
@@ -441,6 +485,9 @@ fn question_about(rng: &mut Rng, subject: &Subject<'_>) -> Question {
     let n_filters = *rng.pick(&[0, 0, 0, 1, 1, 1, 2, 2, 3, 5]);
     spec.filters = (0..n_filters).map(|_| filter(rng, subject)).collect();
     spec.filter_combination = *rng.pick(&[None, Some(Combination::And), Some(Combination::Or), Some(Combination::Or)]);
+    if subject.relational {
+        relate(rng, &mut spec);
+    }
     let (start_ns, end_ns, now_ns) = range(rng, subject, &mut spec);
     if rng.chance(0.1) {
         spec.usage_mode = Some(rng.chance(0.8));
@@ -451,12 +498,22 @@ fn question_about(rng: &mut Rng, subject: &Subject<'_>) -> Question {
     if spec.calculations.as_ref().is_some_and(Vec::is_empty) {
         if rng.chance(0.5) {
             spec.orders = raw_orders(rng, subject);
+            let prefixes = value_prefixes(&spec, &[]);
+            for column in spec.orders.iter_mut().filter_map(|o| o.column.as_mut()).filter(|c| *c != "time") {
+                if subject.relational && rng.chance(0.5) {
+                    *column = format!("{}.{column}", rng.pick(&prefixes));
+                }
+            }
+            spec.orders.dedup_by(|a, b| a.column == b.column);
         }
         return Question { spec, start_ns, end_ns, now_ns };
     }
     let n_breakdowns = *rng.pick(&[0, 0, 1, 1, 1, 2, 2, 3, 4]);
     for _ in 0..n_breakdowns {
-        let name = subject.name(rng);
+        let mut name = subject.name(rng);
+        if subject.relational && rng.chance(0.6) {
+            name = format!("{}.{name}", rng.pick(&value_prefixes(&spec, &[])));
+        }
         if !spec.breakdowns.contains(&name) {
             spec.breakdowns.push(name);
         }
