@@ -44,7 +44,31 @@ fn what_is_wrong_is_said() {
         (json!({"breakdowns": ["servicename"]}), "did you mean 'service.name'?"),
         (json!({"filters": [{"column": "nope", "op": "=", "value": 1}]}), "unknown column 'nope'"),
         (json!({"calculations": [{"op": "AVG", "column": "duration"}]}), "duration_ms"),
-        (json!({"filters": [{"column": "root.name", "op": "exists"}]}), "relational"),
+        (
+            json!({"filters": [{"column": "root.service", "op": "exists"}]}),
+            "unknown column 'root.service'; did you mean 'root.service.name'?",
+        ),
+        (json!({"breakdowns": ["parent.nope"]}), "unknown column 'parent.nope'"),
+        (json!({"breakdowns": ["any.user.id"]}), "'any.user.id': which event of the trace is meant? add a filter with 'any.'"),
+        (
+            json!({"breakdowns": ["any2.user.id"], "filters": [{"column": "any.user.id", "op": "exists"}]}),
+            "'any2.user.id': which event of the trace is meant?",
+        ),
+        (
+            json!({"breakdowns": ["any.user.id"], "filters": [{"column": "any.user.id", "op": "exists"}], "filter_combination": "OR"}),
+            "to those that must all hold",
+        ),
+        (json!({"breakdowns": ["none.user.id"]}), "'none.user.id': 'none.' means no event and has no values"),
+        (json!({"calculations": [{"op": "SUM", "column": "none.duration_ms"}]}), "use it in filters"),
+        (
+            json!({"calculated_fields": [{"name": "r", "expression": "$root.user.id"}], "breakdowns": ["parent.r"]}),
+            "a relative of a relative cannot be asked for",
+        ),
+        (
+            json!({"calculated_fields": [{"name": "r", "expression": "$any.r"}], "filters": [{"column": "any.r", "op": "exists"}]}),
+            "a relative of a relative cannot be asked for",
+        ),
+        (json!({"filters": [{"column": "root.user.id", "op": "="}]}), "filter on 'root.user.id': the operator needs a value"),
         (json!({"calculations": [{"op": "MEDIAN", "column": "duration_ms"}]}), "unknown calculation 'MEDIAN'"),
         (json!({"calculations": [{"op": "AVG"}]}), "AVG needs a column"),
         (json!({"calculations": [{"op": "CONCURRENCY", "column": "duration_ms"}]}), "takes no column"),

@@ -185,7 +185,9 @@ fn expressions_are_checked_before_they_are_saved() {
         ("x", "$duration_ms-5", "leave a space before an operator"),
         ("x", "$a", "refers to itself"),
         ("slow", "$c", "refers to itself"),
-        ("x", "$root.name", "calculated field 'x' at character 1: 'root.name': relational"),
+        ("x", "1 + $any.name", "calculated field 'x' at character 5: 'any.name': which event of the trace is meant?"),
+        ("x", "$root.nope", "unknown column 'root.nope' in calculated field 'x' at character 1"),
+        ("x", "$root.x", "a relative of a relative"),
     ] {
         let error = check(name, expression).unwrap_err();
         assert!(error.contains(part), "{expression}: {error}");

@@ -8,6 +8,8 @@
 mod gather;
 mod links;
 pub(crate) mod reach;
+#[cfg(test)]
+mod tests;
 mod traces;
 
 pub(crate) use gather::Gathered;

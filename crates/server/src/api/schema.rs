@@ -468,6 +468,21 @@ pub(crate) struct MetaBody {
     /// The scales of HEATMAPs, by key.
     #[schema(value_type = Option<Object>)]
     pub(crate) heatmaps: Option<Json>,
+    /// Where relatives of events were looked for, if the question asks for them.
+    pub(crate) relations: Option<RelationsBody>,
+}
+
+/// Where relatives were looked for, and events of the range that lack them.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct RelationsBody {
+    /// First time of events that may be relatives.
+    pub(crate) events_from: String,
+    /// First time after it of those that may not.
+    pub(crate) events_to: String,
+    /// Events of a trace whose root is not there, if roots were looked for.
+    pub(crate) without_root: Option<u64>,
+    /// Events whose parent is not there, if parents or children were looked for.
+    pub(crate) without_parent: Option<u64>,
 }
 
 /// A calculation that is not exact.
