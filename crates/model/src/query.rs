@@ -177,6 +177,15 @@ pub enum Combination {
     Or,
 }
 
+/// Prefix and column of a name that may mean a column of another event of the trace: `root.name`, `any2.error`.
+#[must_use]
+pub fn relational(name: &str) -> Option<(&str, &str)> {
+    let (prefix, column) = name.split_once('.')?;
+    let number = prefix.strip_prefix("any").filter(|n| !n.starts_with('0'));
+    let any = number.is_some_and(|n| n.bytes().all(|b| b.is_ascii_digit()));
+    (!column.is_empty() && (any || matches!(prefix, "root" | "parent" | "child" | "none"))).then_some((prefix, column))
+}
+
 /// One key of the order of results: a calculation (`op` and `column`) or a breakdown (`column` alone).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Order {

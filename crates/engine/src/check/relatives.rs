@@ -7,7 +7,7 @@ use super::filters::{condition, condition_on};
 use super::names::Names;
 use crate::plan::{Computation, Computed, Relation};
 use crate::{Condition, EngineError, Field};
-use model::query::{Combination, Filter, FilterOp};
+use model::query::{Combination, Filter, FilterOp, relational};
 use std::sync::Arc;
 
 /// A name with a prefix.
@@ -22,17 +22,13 @@ pub(crate) struct Relative<'n> {
 
 /// Takes a name with a prefix apart.
 pub(crate) fn split(name: &str) -> Option<Relative<'_>> {
-    let (prefix, column) = name.split_once('.').filter(|(_, column)| !column.is_empty())?;
+    let (prefix, column) = relational(name)?;
     let relation = match prefix {
         "root" => Relation::Root,
         "parent" => Relation::Parent,
         "child" => Relation::Child,
         "none" => Relation::None,
-        "any" => Relation::Any,
-        _ => {
-            let number = prefix.strip_prefix("any").filter(|n| !n.starts_with('0'))?;
-            number.bytes().all(|b| b.is_ascii_digit()).then_some(Relation::Any)?
-        }
+        _ => Relation::Any,
     };
     Some(Relative { relation, prefix, column })
 }

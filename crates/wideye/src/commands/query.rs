@@ -10,7 +10,7 @@ use crate::{
     render,
     term::Out,
 };
-use model::query::{CalculatedField, Combination, QuerySpec};
+use model::query::{CalculatedField, Combination, QuerySpec, relational};
 use question::{Question, Wrong};
 use serde_json::{Value as Json, json};
 use std::io::Read;
@@ -78,6 +78,12 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
     }
     if args.unweighted {
         spec.usage_mode = Some(true);
+    }
+    // Events hold their own columns only; those of their relatives are asked for as fields.
+    for name in q.show.iter().filter(|name| relational(name).is_some()) {
+        if spec.calculated_fields.iter().all(|f| f.name != *name) {
+            spec.calculated_fields.push(CalculatedField { name: name.clone(), expression: format!("$`{name}`") });
+        }
     }
     let raw = spec.calculations.as_ref().is_some_and(Vec::is_empty);
     if raw || !spec.breakdowns.is_empty() {
