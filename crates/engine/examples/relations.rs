@@ -1,5 +1,5 @@
 //! How long questions about relatives take, the first time and again, on the segments of a folder:
-//! `cargo run --release -p engine --example relations -- DATA_DIR/segments/DATASET [runs]`.
+//! `cargo run --release -p engine --example relations -- DATA_DIR/segments/DATASET [runs] [part of a name]`.
 //!
 //! Owns: the measurement. Never does: check answers (tests/it does).
 
@@ -55,6 +55,7 @@ fn main() -> Outcome<()> {
     let mut args = std::env::args().skip(1);
     let dir = args.next().ok_or("name a folder of segments")?;
     let runs: usize = args.next().map_or(Ok(5), |n| n.parse())?;
+    let only = args.next().unwrap_or_default();
     let mut paths: Vec<PathBuf> = std::fs::read_dir(dir)?.filter_map(|e| Some(e.ok()?.path())).collect();
     paths.retain(|p| p.extension().is_some_and(|e| e == "seg"));
     let mut segments = Vec::new();
@@ -71,7 +72,7 @@ fn main() -> Outcome<()> {
             println!("{name}: {:?} {:?}, {} cells, {} in the dictionary", c.kind, c.layout, c.n_present, segments[0].n_dict(&c));
         }
     }
-    for (name, mut spec) in questions() {
+    for (name, mut spec) in questions().into_iter().filter(|(name, _)| name.contains(&only)) {
         spec["start_time"] = json!(first / 1_000_000_000);
         spec["end_time"] = json!(last / 1_000_000_000 + 1);
         let spec: QuerySpec = serde_json::from_value(spec)?;
