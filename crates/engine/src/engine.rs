@@ -204,7 +204,9 @@ impl Engine {
         let shown = request.columns.iter().map(|name| Names::new(&known, limits, &[]).field(name)).collect::<Result<Vec<_>, _>>()?;
         if let Some(field) = shown.iter().find(|f| f.is_relational()) {
             let name = field.name();
-            return Err(EngineError::invalid(format!("'{name}': the columns of a trace cannot be those of relatives; all its spans are there")));
+            return Err(EngineError::invalid(format!(
+                "'{name}': the columns of a trace cannot be those of relatives; all its spans are there"
+            )));
         }
         let mut out = Skeleton::default();
         if let Some(near) = request.near {
