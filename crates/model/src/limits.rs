@@ -74,6 +74,10 @@ pub struct Limits {
     pub trace_kinds_max: usize,
     /// Slowest examples in one answer.
     pub examples_max: usize,
+    /// Characters of one answer to an agent (MCP); what is cut is said.
+    pub mcp_answer_chars_max: usize,
+    /// Bytes of one request of an agent (MCP) over HTTP.
+    pub mcp_request_bytes_max: usize,
 }
 
 impl Limits {
@@ -129,6 +133,8 @@ impl Default for Limits {
             trace_compare_seconds: 3_600,
             trace_kinds_max: 1_000,
             examples_max: 1_000,
+            mcp_answer_chars_max: 20_000,
+            mcp_request_bytes_max: 1 << 20,
         }
     }
 }

@@ -10,8 +10,8 @@ mod tests;
 mod time;
 mod write;
 
-pub use parse::{Question, largest_first, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
-pub use time::{duration_s, epoch_s, instant};
+pub use parse::{Question, distance, largest_first, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
+pub use time::{duration_s, epoch_s, instant, utc};
 pub use write::condition_text;
 
 /// What is wrong with a text, and where.

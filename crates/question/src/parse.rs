@@ -502,7 +502,8 @@ pub(crate) fn number(word: &str) -> Option<Json> {
 }
 
 /// Edits between two words.
-fn distance(a: &str, b: &str) -> usize {
+#[must_use]
+pub fn distance(a: &str, b: &str) -> usize {
     let b: Vec<char> = b.chars().collect();
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.chars().enumerate() {

@@ -161,3 +161,18 @@ fn conditions_read_back_as_they_were() {
     check("message", "contains", json!("a \"b\"\\\n\tc"), "message contains \"a \\\"b\\\"\\\\\\n\\tc\"");
     check("a", "not-in", json!([1, 2]), "a not-in (1, 2)");
 }
+
+#[test]
+fn times_of_answers_are_read_and_written() {
+    for (epoch, text) in [
+        (0, "1970-01-01T00:00:00Z"),
+        (951_782_400, "2000-02-29T00:00:00Z"),
+        (1_789_948_800, "2026-09-21T00:00:00Z"),
+        (4_107_542_399, "2100-02-28T23:59:59Z"),
+        (4_107_542_400, "2100-03-01T00:00:00Z"),
+        (-1, "1969-12-31T23:59:59Z"),
+    ] {
+        assert_eq!(super::utc(epoch), text);
+        assert_eq!(super::epoch_s(text), Some(epoch as f64));
+    }
+}

@@ -69,3 +69,17 @@ pub fn epoch_s(text: &str) -> Option<f64> {
     let days = 365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 719_469;
     Some((days * 86_400 + hour * 3600 + minute * 60) as f64 + second)
 }
+
+/// Unix seconds as `2026-01-31T08:00:00Z`.
+#[must_use]
+pub fn utc(epoch_s: i64) -> String {
+    let (days, s) = (epoch_s.div_euclid(86_400) + 719_468, epoch_s.rem_euclid(86_400));
+    // Eras of 400 years, and years that start in March.
+    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let m = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
+    let year = year + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", s / 3600, s / 60 % 60, s % 60)
+}

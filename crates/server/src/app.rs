@@ -149,13 +149,18 @@ fn connections_max(setting: usize) -> u64 {
     (setting as u64).min(files / 2).max(1)
 }
 
-/// Whether a host (with or without port) is this machine by address or by a name that only this machine gives.
-fn local_name(host: &str) -> bool {
+/// The name or address of a host that may have a port, in lower case.
+pub(crate) fn name_of(host: &str) -> String {
     let name = match host.strip_prefix('[') {
         Some(rest) => rest.split(']').next().unwrap_or(""),
         None => host.rsplit_once(':').map_or(host, |(name, port)| if port.bytes().all(|b| b.is_ascii_digit()) { name } else { host }),
     };
-    let name = name.trim_end_matches('.').to_ascii_lowercase();
+    name.trim_end_matches('.').to_ascii_lowercase()
+}
+
+/// Whether a host (with or without port) is this machine by address or by a name that only this machine gives.
+fn local_name(host: &str) -> bool {
+    let name = name_of(host);
     name.is_empty() || name == "localhost" || name.ends_with(".localhost") || name.parse::<IpAddr>().is_ok()
 }
 

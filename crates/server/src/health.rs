@@ -27,7 +27,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
 
 async fn root(_call: Call, _body: Body) -> Answer {
     let text = "wideye is running.\n\nSend:  POST /1/batch/{dataset}   POST /v1/traces|logs|metrics (OTLP)\n\
-                Ask:   POST /api/v1/query        GET /api/v1/openapi.json describes the API\nState: GET /readyz  GET /metrics\n";
+                Ask:   POST /api/v1/query        GET /api/v1/openapi.json describes the API\nAgents: /mcp (MCP over streamable HTTP)\nState: GET /readyz  GET /metrics\n";
     Ok(bytes_response(StatusCode::OK, TEXT, text))
 }
 
@@ -89,7 +89,8 @@ pub(crate) async fn method_not_allowed(request: Request) -> Response<Body> {
 pub(crate) fn all() -> Routes {
     let routes = crate::events::routes(Routes::new());
     let routes = grpc::routes(crate::otlp::http::routes(routes));
-    routes_after(crate::jaeger::routes(crate::compat::routes(crate::api::routes(routes))))
+    let routes = crate::compat::routes(crate::api::routes(routes));
+    routes_after(crate::mcp::routes(crate::jaeger::routes(routes)))
 }
 
 fn routes_after(routes: Routes) -> Routes {

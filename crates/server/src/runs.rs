@@ -58,6 +58,12 @@ impl Runs {
         self.n_places.saturating_sub(self.places.available_permits())
     }
 
+    /// Questions that were begun and not let go of, waiting ones included.
+    #[cfg(test)]
+    pub(crate) fn begun(&self) -> usize {
+        self.cancels.lock().len()
+    }
+
     pub(crate) fn begin(&self) -> RunHandle {
         let id = ids::random();
         let cancel = Arc::new(AtomicBool::new(false));

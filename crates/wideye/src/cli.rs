@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Show the events of a trace in order of time
     #[command(after_help = "Examples:\n  wideye trace 7f3a1c0e5b9d4f2a8c6e1d3b5a7f9c0e")]
     Trace(TraceArgs),
+    /// Tools for agents (MCP) on standard input and output
+    #[command(after_help = MCP_HELP)]
+    Mcp(McpArgs),
     /// Make, list and revoke API keys
     #[command(after_help = KEYS_HELP)]
     Keys(KeysArgs),
@@ -343,6 +346,26 @@ pub(crate) struct TraceArgs {
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct McpArgs {
+    /// Characters of one answer; what is cut is said
+    #[arg(long, value_name = "N", default_value_t = model::Limits::default().mcp_answer_chars_max)]
+    pub(crate) answer_chars_max: usize,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+const MCP_HELP: &str = r#"An agent starts this program and speaks the Model Context Protocol with it. The tools are read-only: list_datasets, list_columns, list_values, query, contrast, markers. A running server offers the same tools over HTTP at /mcp.
+
+Examples:
+  wideye mcp
+  wideye mcp --url http://wideye.internal:8080 --key wek_…
+  claude mcp add wideye -- wideye mcp
+  claude mcp add --transport http wideye http://127.0.0.1:8080/mcp
+
+As JSON, for agents with a file of servers:
+  {"mcpServers": {"wideye": {"command": "wideye", "args": ["mcp"], "env": {"WIDEYE_URL": "http://127.0.0.1:8080"}}}}"#;
 
 #[derive(Debug, Args)]
 pub(crate) struct KeysArgs {

@@ -7,7 +7,7 @@ use store::{Store, StoreOptions};
 use tempfile::TempDir;
 
 /// A server that asks for keys, and a key per scope.
-async fn with_keys() -> (TestServer, [String; 3]) {
+pub(crate) async fn with_keys() -> (TestServer, [String; 3]) {
     let dir = TempDir::new().unwrap();
     let mut settings = settings(&dir);
     settings.require_keys = true;

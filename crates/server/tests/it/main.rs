@@ -7,6 +7,7 @@ mod grpc;
 mod ingest;
 mod keys;
 mod lifecycle;
+mod mcp;
 mod native;
 mod otlp;
 mod questions;

@@ -8,6 +8,7 @@ mod demo;
 mod export;
 mod keys;
 mod lists;
+mod mcp;
 mod query;
 mod serve;
 
@@ -33,6 +34,11 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
         Command::Datasets(args) => lists::datasets(args, &mut out),
         Command::Columns(args) => lists::columns(args, &mut out),
         Command::Trace(args) => lists::trace(args, &mut out),
+        Command::Mcp(args) => {
+            // Standard output belongs to the protocol.
+            drop(out);
+            return mcp::run(args);
+        }
         Command::Keys(args) => keys::run(&args.command, &mut out),
         Command::Check(args) => check::run(args, &mut out),
         Command::Demo(args) => demo::run(args),
