@@ -14,6 +14,7 @@ mod tests;
 mod text;
 mod times;
 mod tools;
+mod tree;
 
 pub use api::{Answered, Api, ApiError, Method};
 pub use handler::Tools;

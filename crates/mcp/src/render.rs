@@ -128,10 +128,9 @@ fn series(page: &mut Page, answer: &Json, results: &[Json], shown: &Shown<'_>) {
     let points = rows(answer, "series");
     let Some(first) = results.first().and_then(data) else { return };
     let calculations: Vec<&str> = first.keys().map(String::as_str).filter(|k| shown.spec.breakdowns.iter().all(|b| b != k)).collect();
-    let (start, end) = (answer["start_time"].as_str().unwrap_or_default(), answer["end_time"].as_str().unwrap_or_default());
-    let labels = Labels::between(start, end);
     let mut times: Vec<&str> = points.iter().filter_map(|p| p["time"].as_str()).collect();
     times.dedup();
+    let labels = Labels::between(times.first().unwrap_or(&""), times.last().unwrap_or(&""));
     let step = answer["granularity"].as_f64().map(number).unwrap_or_default();
     if shown.spec.breakdowns.is_empty() {
         let mut head = vec!["time"];
@@ -183,7 +182,7 @@ fn cut(page: &mut Page, shown: usize, of: usize) {
 
 fn events(page: &mut Page, results: &[Json], more: bool, shown: &Shown<'_>) {
     let n = if shown.show.is_empty() && results.len() <= WHOLE_EVENTS_MAX {
-        results.iter().take_while(|event| whole_event(page, event)).count()
+        results.iter().take_while(|event| whole_event(page, "event", event)).count()
     } else {
         table_of_events(page, results, shown)
     };
@@ -193,10 +192,11 @@ fn events(page: &mut Page, results: &[Json], more: bool, shown: &Shown<'_>) {
     }
 }
 
-fn whole_event(page: &mut Page, event: &Json) -> bool {
+/// An event field by field; false if there was no room for some of it.
+pub(crate) fn whole_event(page: &mut Page, what: &str, event: &Json) -> bool {
     const FIELD_CHARS_MAX: usize = 400;
     let Some(fields) = data(event) else { return false };
-    let mut all = page.line(&format!("event at {}:", event["time"].as_str().unwrap_or_default()));
+    let mut all = page.line(&format!("{what} at {}:", event["time"].as_str().unwrap_or_default()));
     let mut left = 0;
     for (name, value) in fields.iter().filter(|(_, v)| !v.is_null()) {
         let value = match value {

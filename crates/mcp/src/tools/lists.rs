@@ -117,7 +117,8 @@ pub(super) async fn values(args: &Args, context: &Context) -> Result<String, Too
     let shown = page.table(&[&column, "events, about"], all.iter().map(|v| vec![exact(&v["value"]), exact(&v["count"])]));
     if shown < all.len() || all.len() == limit {
         page.note(format!(
-            "{shown} values, the most frequent ones; there may be more: give a `prefix`, or raise `limit` (at most {VALUES_MAX})"
+            "{shown} of {} values or more, the most frequent ones: give a `prefix`, or raise `limit` (at most {VALUES_MAX})",
+            all.len()
         ));
     }
     Ok(page.finish())

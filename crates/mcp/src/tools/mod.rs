@@ -5,6 +5,7 @@
 mod contrast;
 mod lists;
 mod query;
+mod trace;
 
 use crate::args::Args;
 use crate::{Api, ApiError, Method};
@@ -124,7 +125,7 @@ fn times() -> [(&'static str, Json); 3] {
 const CONDITIONS: &str = "Conditions that all hold: \"http.status_code >= 500\", \"error = true\", \"name starts-with \\\"GET /\\\"\", \"geo in (DE, FR)\", \"user.id exists\". Signs: = != > >= < <=; words: contains, starts-with, ends-with, does-not-contain, exists, does-not-exist, in, not-in. Columns may carry root. parent. child. any. none. for other spans of the same trace. A single text may join with or. Or objects {column, op, value}";
 
 /// All tools, in the order in which an agent is likely to want them.
-pub(crate) static ALL: [Tool; 6] = [
+pub(crate) static ALL: [Tool; 7] = [
     Tool {
         name: "list_datasets",
         title: "List datasets",
@@ -177,6 +178,13 @@ pub(crate) static ALL: [Tool; 6] = [
         required: &[],
     },
     Tool {
+        name: "trace",
+        title: "Show a trace",
+        description: "One trace as a folded tree: where the time went (critical path), where errors began, what is odd, spans that are slower than nearly all of their kind. Good for one slow or failed request; ids come from contrast or from query with EVENTS(trace.trace_id). Then `span` for all fields of one span, `below` for what is folded. Example: {\"id\": \"7f3a1c0e5b9d4f2a8c6e1d3b5a7f9c0e\"}",
+        properties: trace::properties,
+        required: &["id"],
+    },
+    Tool {
         name: "markers",
         title: "List markers",
         description: "Deploys and other things that happened, newest first, with their times. Good for what changed before a problem; then contrast with select_from at that time. Example: {\"dataset\": \"frontend\", \"last\": \"1d\"}",
@@ -206,6 +214,7 @@ pub(crate) async fn run(tool: &'static Tool, arguments: Map<String, Json>, conte
         "list_values" => lists::values(&args, context).await,
         "query" => query::run(&args, context).await,
         "contrast" => contrast::run(&args, context).await,
+        "trace" => trace::run(&args, context).await,
         _ => lists::markers(&args, context).await,
     }
 }

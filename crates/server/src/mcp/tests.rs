@@ -55,7 +55,7 @@ async fn the_way_inside_answers_what_the_api_answers() {
     let inside = Inside { app: app(&dir), headers: HeaderMap::new() };
     assert_eq!(inside.call(Method::Get, "/api/v1/datasets".to_owned(), None).await.unwrap(), json!([]));
     let refused = inside.call(Method::Post, "/api/v1/query".to_owned(), Some(json!({ "dataset": "none", "query": {} }))).await.unwrap_err();
-    assert!(refused.to_string().contains("no such dataset"), "{refused}");
+    assert!(refused.to_string().contains("dataset 'none'"), "{refused}");
     let nowhere = inside.call(Method::Get, "not a path".to_owned(), None).await.unwrap_err();
     assert!(nowhere.to_string().contains("unexpected"), "{nowhere}");
 }

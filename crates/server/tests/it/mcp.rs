@@ -57,13 +57,8 @@ async fn every_tool_answers() {
     let s = TestServer::start().await;
     assert!(ok(tool(&s, "list_datasets", json!({})).await).contains("no datasets yet"));
     shop(&s).await;
-    let started = rpc(
-        &s,
-        &[],
-        "initialize",
-        &json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}),
-    );
-    let started = started.await.expect(200);
+    let hello = json!({"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}});
+    let started = rpc(&s, &[], "initialize", &hello).await.expect(200);
     assert!(started.header("mcp-session-id").is_empty(), "no sessions");
     assert_eq!((&started.json()["result"]["serverInfo"]["name"], started.header("content-type")), (&json!("wideye"), "application/json"));
     let listed = rpc(&s, &[], "tools/list", &json!({})).await.expect(200).json();
@@ -218,7 +213,8 @@ async fn pages_of_others_stay_outside() {
     }
     let large = json!({ "jsonrpc": "2.0", "id": 1, "method": "ping", "params": { "x": "y".repeat(2 << 20) } });
     s.send("POST", "/mcp", &[ACCEPT, JSON], large.to_string()).await.expect(413);
-    s.send("POST", "/mcp", &[ACCEPT, JSON], "{").await.expect(400);
+    let torn = s.send("POST", "/mcp", &[ACCEPT, JSON], "{").await;
+    assert!((400..500).contains(&torn.status), "{}", torn.text());
 }
 
 #[tokio::test(flavor = "multi_thread")]
