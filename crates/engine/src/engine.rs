@@ -9,9 +9,7 @@ use crate::overlay::Overlays;
 use crate::plan::{Field, Plan};
 use crate::scan::place::Source;
 use crate::trace::{self, Skeleton, SpanDetails, TraceRequest};
-use crate::{
-    Answer, Columns, ContrastAnswer, EngineError, FoundTraces, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast,
-};
+use crate::{Answer, Columns, ContrastAnswer, EngineError, FoundTraces, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast};
 use model::contrast::ContrastSpec;
 use model::query::QuerySpec;
 use model::{Limits, TimeNs, Value};
