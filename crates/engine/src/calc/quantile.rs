@@ -281,11 +281,34 @@ impl Quantiles {
         }
         for i in 0..LISTS {
             other.kept.each(i, |cell, value, weight| {
-                if let Some(to) = map.get(cell as usize) {
+                if let Some(to) = map.get(cell as usize)
+                    && !self.count(to, value, weight)
+                {
                     self.kept.push(to as u32, value, weight);
                 }
             });
         }
+    }
+
+    /// Counts a number of a cell that has many, if it has a bucket; false if it has to be kept.
+    #[inline]
+    fn count(&mut self, cell: usize, value: f64, weight: f64) -> bool {
+        if self.seen.get(cell) != Some(&EXACT) {
+            return false;
+        }
+        let plan = &self.plan;
+        let key = plan.linear.map_or_else(|| plan.key(value), |min| (value as i64).wrapping_sub(min) as u32);
+        let at = match key < plan.n_keys {
+            true => key as usize,
+            false if value == 0.0 => plan.width() - 1,
+            false => return false,
+        };
+        let at = cell * plan.width() + at;
+        match plan.weighted {
+            true => self.weighted[at] += weight,
+            false => self.whole[at] += weight as u32,
+        }
+        true
     }
 
     /// Says that kept numbers of a cell stand for many.
@@ -382,7 +405,8 @@ impl Quantiles {
             }
             *at += 1;
         });
-        let (mut points, mut counters) = (Vec::new(), Counters::default());
+        let mut points = Vec::new();
+        let (mut whole_counters, mut weighted_counters) = (Counters::default(), Counters::default());
         let mut approximate = false;
         for i in 0..n_cells {
             let span = ends[i] as usize..ends[i + 1] as usize;
@@ -405,63 +429,65 @@ impl Quantiles {
             points.clear();
             let own = if weighted { Some(&weights[span.clone()]) } else { None };
             let kept = values[span.clone()].iter().enumerate().map(|(j, v)| (unordered(*v), own.map_or(1.0, |w| w[j])));
-            if many {
-                self.counters(cell, kept, &mut counters, &mut points);
-            } else {
-                points.extend(kept.map(|(v, w)| (if blur { self.plan.blur(v) } else { v }, w)));
-                counters.weights.clear();
+            match (many, self.plan.weighted) {
+                (true, false) => self.counters(cell, &self.whole, kept, &mut whole_counters, &mut points),
+                (true, true) => self.counters(cell, &self.weighted, kept, &mut weighted_counters, &mut points),
+                (false, _) => {
+                    points.extend(kept.map(|(v, w)| (if blur { self.plan.blur(v) } else { v }, w)));
+                    whole_counters.weights.clear();
+                    weighted_counters.weights.clear();
+                }
             }
             points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-            self.walk(&points, &counters, out);
+            match self.plan.weighted {
+                false => self.walk(&points, &whole_counters, out),
+                true => self.walk(&points, &weighted_counters, out),
+            }
         }
         (out, approximate)
     }
 
     /// All numbers of a cell: those in buckets as counters, the others as points.
-    fn counters(&self, cell: usize, kept: impl Iterator<Item = (f64, f64)> + Clone, counters: &mut Counters, points: &mut Vec<(f64, f64)>) {
+    fn counters<T: Weight>(
+        &self,
+        cell: usize,
+        all: &[T],
+        kept: impl Iterator<Item = (f64, f64)> + Clone,
+        counters: &mut Counters<T>,
+        points: &mut Vec<(f64, f64)>,
+    ) {
         let (plan, width) = (&self.plan, self.plan.width());
         let (from, zero) = (cell * width, (cell + 1) * width - 1);
         let key = |value: f64| plan.linear.map_or_else(|| plan.key(value), |min| (value as i64 - min) as u32);
         // Most buckets of a cell are empty: find the others.
-        let (mut first, mut last) = match plan.weighted {
-            true => filled(&self.weighted[from..zero], |w| *w != 0.0),
-            false => filled(&self.whole[from..zero], |n| *n != 0),
-        };
+        let (mut first, mut last) = filled(&all[from..zero], |w| *w != T::default());
         for key in kept.clone().map(|(v, _)| key(v) as usize).filter(|k| *k < width - 1) {
             (first, last) = (first.min(key), last.max(key + 1));
         }
         let (first, last) = (first.min(last), last);
         counters.first = first;
         counters.weights.clear();
-        let zeros = match plan.weighted {
-            true => {
-                counters.weights.extend_from_slice(&self.weighted[from + first..from + last]);
-                self.weighted[zero]
-            }
-            false => {
-                counters.weights.extend(self.whole[from + first..from + last].iter().map(|n| f64::from(*n)));
-                f64::from(self.whole[zero])
-            }
-        };
+        counters.weights.extend_from_slice(&all[from + first..from + last]);
+        let zeros = T::sum(&all[zero..=zero]);
         if zeros > 0.0 {
             points.push((0.0, zeros));
         }
         for (value, weight) in kept {
             match counters.weights.get_mut((key(value) as usize).wrapping_sub(first)) {
-                Some(counter) => *counter += weight,
+                Some(counter) => counter.add(weight),
                 None => points.push((plan.blur(value), weight)),
             }
         }
     }
 
     /// The wanted numbers of sorted points and counters, by rank.
-    fn walk(&self, points: &[(f64, f64)], counters: &Counters, out: &mut [f64]) {
+    fn walk<T: Weight>(&self, points: &[(f64, f64)], counters: &Counters<T>, out: &mut [f64]) {
         const STRIDE: usize = 16;
         // Points lie below the buckets or above them.
         let bottom = unordered(u64::from(self.plan.low) << SHIFT);
         let Counters { first, weights } = counters;
         let n_below = if weights.is_empty() { points.len() } else { points.partition_point(|p| p.0 < bottom) };
-        let total = points.iter().map(|p| p.1).sum::<f64>() + weights.iter().sum::<f64>();
+        let total = points.iter().map(|p| p.1).sum::<f64>() + T::sum(weights);
         let (mut passed, mut at, mut key) = (0.0, 0, 0);
         let mut value = f64::NAN;
         for (o, share) in out.iter_mut().zip(&self.plan.shares) {
@@ -474,7 +500,7 @@ impl Quantiles {
                 if key % STRIDE == 0
                     && let Some(stride) = weights.get(key..key + STRIDE)
                 {
-                    let sum: f64 = stride.iter().sum();
+                    let sum = T::sum(stride);
                     if passed + sum < wanted || sum == 0.0 {
                         passed += sum;
                         key += STRIDE;
@@ -484,9 +510,10 @@ impl Quantiles {
                         continue;
                     }
                 }
-                if weights[key] > 0.0 {
+                let weight = T::sum(&weights[key..=key]);
+                if weight > 0.0 {
                     value = self.plan.middle((first + key) as u32);
-                    passed += weights[key];
+                    passed += weight;
                 }
                 key += 1;
             }
@@ -499,12 +526,38 @@ impl Quantiles {
     }
 }
 
+/// What a bucket counts in: events, of which sums are exact whatever the order, or weight.
+trait Weight: Copy + Default + PartialEq {
+    fn add(&mut self, weight: f64);
+    fn sum(all: &[Self]) -> f64;
+}
+
+impl Weight for u32 {
+    fn add(&mut self, weight: f64) {
+        *self += weight as u32;
+    }
+
+    fn sum(all: &[u32]) -> f64 {
+        all.iter().map(|n| u64::from(*n)).sum::<u64>() as f64
+    }
+}
+
+impl Weight for f64 {
+    fn add(&mut self, weight: f64) {
+        *self += weight;
+    }
+
+    fn sum(all: &[f64]) -> f64 {
+        all.iter().sum()
+    }
+}
+
 /// The buckets of one cell that hold something.
 #[derive(Debug, Default)]
-struct Counters {
+struct Counters<T> {
     /// The bucket of the first.
     first: usize,
-    weights: Vec<f64>,
+    weights: Vec<T>,
 }
 
 /// Start and end of the part of a slice that holds something.
