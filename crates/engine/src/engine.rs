@@ -3,6 +3,7 @@
 //! Owns: which segments a question sees. Never does: the work itself.
 
 use crate::check::{Names, check_expression, known_column};
+use crate::examples::{self, ExamplesRequest, SlowExample};
 use crate::intern::Caches;
 use crate::memory::Budget;
 use crate::overlay::Overlays;
@@ -251,6 +252,22 @@ impl Engine {
         let out = if found.len() == 0 { Skeleton::default() } else { trace::skeleton(&found, source, shown)? };
         self.caches.tidy();
         Ok(out)
+    }
+
+    /// The slowest examples of the events that a question is about, one per trace.
+    pub fn examples(&self, scope: &Scope, request: &ExamplesRequest, run: &Run) -> Result<Vec<SlowExample>, EngineError> {
+        let [own, group] = examples::questions(request);
+        let search = examples::Search::new(self.check(scope, &own, run)?, self.check(scope, &group, run)?, request.limit)?;
+        let values = self.answer(scope, &search.distribution(), run)?;
+        let mut n = search.first();
+        loop {
+            let events = self.answer(scope, &search.largest(&values, n), run)?.raw.unwrap_or_default();
+            let found = search.pick(&events);
+            match examples::Search::more_than(n) {
+                Some(more) if found.len() < request.limit && events.len() == n => n = more,
+                _ => return Ok(found),
+            }
+        }
     }
 
     /// Events of one span of a trace, with all their fields: the span itself (several, if its id was sent with different

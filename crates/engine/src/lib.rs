@@ -8,6 +8,7 @@ mod check;
 mod contrast;
 mod engine;
 mod error;
+mod examples;
 mod execute;
 mod formula;
 mod intern;
@@ -37,6 +38,7 @@ pub use contrast::{
 };
 pub use engine::{Engine, EngineOptions, SavedField};
 pub use error::EngineError;
+pub use examples::{ExamplesRequest, SlowExample};
 pub use intern::Caches;
 pub use memory::Memory;
 pub use newest::FoundTraces;

@@ -51,8 +51,8 @@ pub(crate) enum Command {
     /// List the columns of a dataset
     #[command(after_help = "Examples:\n  wideye columns checkout\n  wideye columns __all__ --like http.")]
     Columns(ColumnsArgs),
-    /// Show the events of a trace in order of time
-    #[command(after_help = "Examples:\n  wideye trace 7f3a1c0e5b9d4f2a8c6e1d3b5a7f9c0e")]
+    /// Show a trace as a waterfall, or one span of it with all its fields
+    #[command(visible_alias = "t", after_help = TRACE_HELP)]
     Trace(TraceArgs),
     /// Tools for agents (MCP) on standard input and output
     #[command(after_help = MCP_HELP)]
@@ -154,6 +154,9 @@ pub(crate) struct QueryArgs {
     /// Count stored events instead of weighing them by their sample rate
     #[arg(long)]
     pub(crate) unweighted: bool,
+    /// Instead of an answer, the N traces behind it with the largest value of the first calculation's column, or duration_ms
+    #[arg(long, value_name = "N")]
+    pub(crate) slowest: Option<usize>,
     /// The whole question as a JSON query specification, from a file or from standard input (-)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "calculate", "conditions", "fields", "by", "having", "order"])]
     pub(crate) spec: Option<PathBuf>,
@@ -207,6 +210,7 @@ Examples:
   wideye query 'COUNT_DISTINCT(user.id) by geo.country order by geo.country limit 20'
   wideye query 'EVENTS(name, duration_ms, user.id) in billing where error = true last 10m limit 5'
   wideye query -d billing -c 'COUNT' -w 'payment.declined = true' -b payment.provider --last 1d --json
+  wideye query 'P99(duration_ms) where name = "GET /" last 1h' --slowest 5
   echo '{"breakdowns": ["service.name"]}' | wideye query --spec -"#;
 
 #[derive(Debug, Args)]
@@ -343,9 +347,35 @@ pub(crate) struct ColumnsArgs {
 pub(crate) struct TraceArgs {
     /// The trace's id
     pub(crate) id: String,
+    /// Show all fields of this span instead
+    #[arg(short, long, value_name = "ID")]
+    pub(crate) span: Option<String>,
+    /// Show every span: neither fold repeated ones nor stop after 1,000 lines
+    #[arg(short, long)]
+    pub(crate) all: bool,
+    /// Only events of this dataset
+    #[arg(short, long)]
+    pub(crate) dataset: Option<String>,
+    /// A time near the trace, RFC 3339 or Unix seconds: finds it faster
+    #[arg(long, value_name = "TIME")]
+    pub(crate) near: Option<String>,
+    /// Do not look up how unusual durations are
+    #[arg(long)]
+    pub(crate) no_compare: bool,
     #[command(flatten)]
     pub(crate) list: ListArgs,
 }
+
+const TRACE_HELP: &str = "\
+Bars are █ where the trace's duration was spent (its critical path), ▒ where it was not, ─ where what is below a span goes on after it.
+◆ is a span event, a link or a line of a log, ✖ a failure. p99.8 beside a duration: slower than 99.8 % of the spans of that service and
+name in the hour before and after. Warnings say what is odd: missing spans, repeated ones, clocks that disagree.
+
+Examples:
+  wideye trace 7f3a1c0e5b9d4f2a8c6e1d3b5a7f9c0e
+  wideye trace 7f3a1c0e5b9d4f2a8c6e1d3b5a7f9c0e --all | less
+  wideye trace 7f3a1c0e5b9d4f2a8c6e1d3b5a7f9c0e --span 1b5a7f9c0e7f3a1c
+  wideye trace 7f3a1c0e5b9d4f2a8c6e1d3b5a7f9c0e --json";
 
 #[derive(Debug, Args)]
 pub(crate) struct McpArgs {

@@ -73,6 +73,8 @@ pub(crate) enum Style {
     Bold,
     Dim,
     Accent,
+    /// Failures, and nothing else.
+    Bad,
 }
 
 impl Style {
@@ -81,6 +83,7 @@ impl Style {
             Style::Bold => "1",
             Style::Dim => "2",
             Style::Accent => "36",
+            Style::Bad => "31",
         }
     }
 }

@@ -5,6 +5,7 @@
 pub(crate) mod boards;
 pub(crate) mod contrast;
 pub(crate) mod datasets;
+pub(crate) mod examples;
 pub(crate) mod fields;
 pub(crate) mod keys;
 pub(crate) mod markers;
@@ -28,6 +29,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(READ, Method::POST, "/api/v1/query", query::query)
         .add(READ, Method::DELETE, "/api/v1/query/{run}", query::cancel)
         .add(READ, Method::POST, "/api/v1/contrast", contrast::contrast)
+        .add(READ, Method::POST, "/api/v1/examples", examples::examples)
         .add(READ, Method::GET, "/api/v1/traces/{id}", traces::trace)
         .add(READ, Method::GET, "/api/v1/traces/{id}/events", traces::events)
         .add(READ, Method::GET, "/api/v1/traces/{id}/spans/{span}", traces::span)

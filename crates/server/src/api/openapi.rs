@@ -3,7 +3,7 @@
 //! Owns: `GET /api/v1/openapi.json`, committed as docs/reference/openapi.json. Never does: describe `/1` and `/v1`, which
 //! have documents of their own.
 
-use super::{boards, contrast, datasets, fields, keys, markers, query, traces};
+use super::{boards, contrast, datasets, examples, fields, keys, markers, query, traces};
 use crate::route::{Answer, Call, bytes_response};
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -16,6 +16,7 @@ use utoipa::OpenApi;
         query::query,
         query::cancel,
         contrast::contrast,
+        examples::examples,
         traces::trace,
         traces::events,
         traces::span,

@@ -492,6 +492,45 @@ pub(crate) struct ApproximateBody {
     pub(crate) relative_error: f64,
 }
 
+/// Which examples are wanted.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = ExamplesRequest)]
+pub(crate) struct ExamplesRequestSchema {
+    /// Name or slug, or `__all__`.
+    pub(crate) dataset: String,
+    /// Filters, time range and calculated fields; nothing else of it is used.
+    pub(crate) query: QuerySpecSchema,
+    /// Values of a group's breakdowns, null for missing ones.
+    #[schema(value_type = Option<Object>)]
+    pub(crate) group: Option<Json>,
+    /// What is to be large (default `duration_ms`).
+    pub(crate) column: Option<String>,
+    /// At most so many (default 10, at most the limit examples_max).
+    pub(crate) limit: Option<u64>,
+}
+
+/// Events with large values, the largest first, one per trace.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExamplesAnswer {
+    pub(crate) column: String,
+    pub(crate) examples: Vec<ExampleBody>,
+    #[schema(value_type = Object)]
+    pub(crate) meta: Json,
+}
+
+/// An event with a large value.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ExampleBody {
+    /// RFC 3339.
+    pub(crate) time: String,
+    pub(crate) value: f64,
+    pub(crate) trace_id: Option<String>,
+    pub(crate) span_id: Option<String>,
+    pub(crate) name: Option<String>,
+    pub(crate) service: Option<String>,
+    pub(crate) dataset: Option<String>,
+}
+
 /// The events of a trace.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct TraceEventsBody {

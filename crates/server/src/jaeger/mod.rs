@@ -31,7 +31,6 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(READ, get.clone(), "/api/operations", operations)
         .add(READ, get.clone(), "/api/traces", traces)
         .add(READ, get.clone(), "/api/traces/{id}", trace)
-        .add(READ, get.clone(), "/api/dependencies", dependencies)
         // What newer versions of its front end ask for instead.
         .add(READ, get.clone(), "/api/v3/services", services_v3)
         .add(READ, get, "/api/v3/operations", operations_v3)
@@ -77,13 +76,6 @@ async fn operations_v3(call: Call, _body: Body) -> Answer {
     let service = params.service()?;
     let kind = params.first("span_kind").or_else(|| params.first("spanKind"));
     answer(&call, move |reader| Ok(OperationsV3 { operations: reader.operations(&service, kind.as_deref())? })).await
-}
-
-async fn dependencies(call: Call, _body: Body) -> Answer {
-    let params = Params::new(call.parts.uri.query());
-    let range = params.dependencies_range(crate::time::now())?;
-    let service = params.first("service");
-    answer(&call, move |reader| Ok(Envelope::of(reader.dependencies(range, service.as_deref())?))).await
 }
 
 async fn traces(call: Call, _body: Body) -> Answer {

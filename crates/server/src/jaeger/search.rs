@@ -5,7 +5,7 @@
 use super::convert;
 use super::params::{Range, TraceQuery, spellings};
 use super::tags::condition;
-use super::wire::{Dependency, Operation, Trace};
+use super::wire::{Operation, Trace};
 use crate::app::App;
 use crate::error::Failure;
 use engine::{Cell, EngineError, Plan, RawEvent, Run, SeriesMode};
@@ -152,25 +152,6 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(found.into_iter().collect())
-    }
-
-    /// How often services call each other: spans of one whose parents are of another.
-    pub(super) fn dependencies(&self, range: Range, service: Option<&str>) -> Result<Vec<Dependency>, Failure> {
-        let parent = format!("parent.{SERVICE}");
-        let mut filters = self.spans();
-        filters.push(presence(&parent, FilterOp::Exists));
-        filters.push(presence(SERVICE, FilterOp::Exists));
-        let limit = i64::try_from(self.app.settings.limits.result_rows_max).ok();
-        let spec = QuerySpec { filters, breakdowns: vec![parent, SERVICE.to_owned()], limit, ..QuerySpec::default() };
-        let Some(plan) = self.check(&spec, range)? else { return Ok(Vec::new()) };
-        let answer = self.app.engine.answer(&Scope::All, &plan, &self.run)?;
-        let call = |row: &Vec<Cell>| {
-            let (parent, child) = (text(row.first())?, text(row.get(1))?);
-            let of_service = service.is_none_or(|s| s == parent || s == child);
-            let call_count = row.get(2)?.as_f64()?.round() as u64;
-            (parent != child && of_service).then_some(Dependency { parent, child, call_count })
-        };
-        Ok(answer.results.iter().filter_map(call).collect())
     }
 
     /// The newest traces with a span as asked for, the newest first, each with all its spans.

@@ -62,15 +62,6 @@ pub(super) struct Operation {
     pub(super) span_kind: String,
 }
 
-/// How often one service calls another.
-#[derive(Debug, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(super) struct Dependency {
-    pub(super) parent: String,
-    pub(super) child: String,
-    pub(super) call_count: u64,
-}
-
 /// The third version of its API has no envelope.
 #[derive(Debug, Serialize)]
 pub(super) struct ServicesV3 {

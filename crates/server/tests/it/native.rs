@@ -290,3 +290,44 @@ async fn the_document_is_served() {
     assert!(document["paths"]["/api/v1/query"]["post"].is_object());
     s.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_slowest_examples_of_a_group_are_told_one_per_trace() {
+    let s = TestServer::start().await;
+    let event = |trace: usize, ms: f64, route: Json| {
+        json!({ "time": T0, "data": { "trace.trace_id": format!("t{trace}"), "trace.span_id": format!("s{trace}-{ms}"),
+        "name": "GET", "service.name": "web", "route": route, "duration_ms": ms } })
+    };
+    let mut events: Vec<Json> = (0..2_000).map(|i| event(i, i as f64 / 10.0, json!(if i % 2 == 0 { "/a" } else { "/b" }))).collect();
+    // Of one trace a hundred are slower than all others.
+    events.extend((0..100).map(|i| event(7, 1000.0 + f64::from(i), json!("/b"))));
+    events.push(json!({ "time": T0, "data": { "trace.trace_id": "t9", "duration_ms": 5000 } }));
+    events.push(json!({ "time": T0, "data": { "trace.trace_id": "t8", "duration_ms": "long", "route": "/b" } }));
+    s.post("/1/batch/ds", &events.into()).await.expect(200);
+    let found = |more: Json| {
+        let s = &s;
+        async move {
+            let mut body = json!({ "dataset": "ds", "query": { "start_time": T0 - 10, "end_time": T0 + 10 }, "limit": 3 });
+            body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let answer = s.post("/api/v1/examples", &body).await.expect(200).json();
+            let of = |e: &Json| (e["trace_id"].as_str().unwrap().to_owned(), e["value"].as_f64().unwrap());
+            answer["examples"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+        }
+    };
+    let named = |list: &[(&str, f64)]| list.iter().map(|(t, v)| ((*t).to_owned(), *v)).collect::<Vec<_>>();
+    assert_eq!(found(json!({})).await, named(&[("t9", 5000.0), ("t7", 1099.0), ("t1999", 199.9)]));
+    assert_eq!(found(json!({ "group": { "route": "/a" } })).await, named(&[("t1998", 199.8), ("t1996", 199.6), ("t1994", 199.4)]));
+    assert_eq!(found(json!({ "group": { "route": null } })).await, named(&[("t9", 5000.0)]));
+    let either = json!([{ "column": "route", "op": "=", "value": "/a" }, { "column": "duration_ms", "op": ">", "value": 4000 }]);
+    let query = json!({ "start_time": T0 - 10, "end_time": T0 + 10, "filters": either, "filter_combination": "OR" });
+    assert_eq!(found(json!({ "query": query, "limit": 2 })).await, named(&[("t9", 5000.0), ("t1998", 199.8)]));
+    assert_eq!(found(json!({ "query": query, "group": { "name": "GET" }, "limit": 1 })).await, named(&[("t1998", 199.8)]));
+    let body = json!({ "dataset": "ds", "query": { "time_range": 10 } });
+    assert_eq!(s.post("/api/v1/examples", &body).await.expect(200).json()["examples"], json!([]));
+    for (name, value) in [("column", json!("nope")), ("limit", json!(0)), ("limit", json!(100_000)), ("group", json!({ "nope": 1 }))] {
+        let mut wrong = body.clone();
+        wrong[name] = value;
+        s.post("/api/v1/examples", &wrong).await.expect(400);
+    }
+    s.stop().await;
+}

@@ -1,13 +1,13 @@
-//! `wideye datasets`, `columns` and `trace`: what there is, as tables.
+//! `wideye datasets` and `columns`: what there is, as tables.
 //!
 //! Owns: which fields of the API's answers are shown. Never does: compute anything.
 
 use crate::{
-    cli::{ColumnsArgs, ListArgs, TraceArgs},
+    cli::{ColumnsArgs, ListArgs},
     client::{Client, segment},
     error::CliError,
-    render::{Align, Table, epoch_s, number, text},
-    term::{Out, Style, bytes, grouped},
+    render::{Align, Table, text},
+    term::{Out, bytes, grouped},
 };
 use serde_json::Value as Json;
 
@@ -63,51 +63,4 @@ pub(super) fn columns(args: &ColumnsArgs, out: &mut Out) -> Result<(), CliError>
         table.row([text(&c["name"]), types.join(", "), text(&c["last_seen"])]);
     }
     table.print(out)
-}
-
-pub(super) fn trace(args: &TraceArgs, out: &mut Out) -> Result<(), CliError> {
-    let path = format!("/api/v1/traces/{}/events", segment(&args.id));
-    let Some(answer) = get(&args.list, &path, out)? else { return Ok(()) };
-    let events = items(&answer, "events");
-    if events.is_empty() {
-        return Err(CliError::Found(format!("no trace has the id {}", args.id)));
-    }
-    let first = epoch_s(&text(&events[0]["time"])).unwrap_or(0.0);
-    let mut table = Table::new([
-        ("at".to_owned(), Align::Right),
-        ("took".to_owned(), Align::Right),
-        ("service".to_owned(), Align::Left),
-        ("name".to_owned(), Align::Left),
-        ("status".to_owned(), Align::Left),
-    ]);
-    for event in events {
-        let data = &event["data"];
-        let at = epoch_s(&text(&event["time"])).map_or(0.0, |t| (t - first) * 1000.0);
-        let depth = depth(events, data);
-        let failed = data["error"] == Json::Bool(true);
-        let why = data["status_message"].as_str().or(data["exception.message"].as_str()).unwrap_or_default();
-        let status = if failed { format!("error {why}") } else { String::new() };
-        table.row([
-            format!("+{} ms", number((at * 1000.0).round() / 1000.0)),
-            data["duration_ms"].as_f64().map_or_else(|| "–".to_owned(), |d| format!("{} ms", number((d * 1000.0).round() / 1000.0))),
-            text(&data["service.name"]),
-            format!("{}{}", "  ".repeat(depth), text(&data["name"])),
-            status,
-        ]);
-    }
-    table.print(out)?;
-    let start = out.paint(Style::Dim, &format!("{} events, first at {}", events.len(), text(&events[0]["time"])));
-    out.line(format_args!("{start}"))
-}
-
-/// How many ancestors of an event are in the trace.
-fn depth(events: &[Json], data: &Json) -> usize {
-    let mut n = 0;
-    let mut parent = &data["trace.parent_id"];
-    while !parent.is_null() && n < 64 {
-        let Some(found) = events.iter().map(|e| &e["data"]).find(|d| d["trace.span_id"] == *parent) else { break };
-        n += 1;
-        parent = &found["trace.parent_id"];
-    }
-    n
 }

@@ -11,6 +11,7 @@ mod lists;
 mod mcp;
 mod query;
 mod serve;
+mod trace;
 
 use crate::{
     cli::{Cli, Command},
@@ -33,7 +34,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
         Command::Export(args) => export::run(args, &mut out),
         Command::Datasets(args) => lists::datasets(args, &mut out),
         Command::Columns(args) => lists::columns(args, &mut out),
-        Command::Trace(args) => lists::trace(args, &mut out),
+        Command::Trace(args) => trace::run(args, &mut out),
         Command::Mcp(args) => {
             // Standard output belongs to the protocol.
             drop(out);

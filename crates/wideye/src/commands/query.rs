@@ -25,6 +25,14 @@ pub(super) fn run(args: &QueryArgs, out: &mut Out) -> Result<(), CliError> {
     if args.show_spec {
         return out.line(format_args!("{:#}", json!({"dataset": dataset, "query": spec})));
     }
+    let client = Client::new(&args.server.url, args.server.key.as_deref())?;
+    if let Some(n) = args.slowest {
+        let calculated = question.spec.calculations.iter().flatten().find_map(|c| c.column.clone());
+        let column = calculated.unwrap_or_else(|| "duration_ms".to_owned());
+        let body = json!({ "dataset": dataset, "query": spec, "column": column, "limit": n });
+        let answer = client.post_json("/api/v1/examples", &body)?;
+        return if args.json { out.line(format_args!("{answer:#}")) } else { render::examples(out, &answer) };
+    }
     let chart = !args.no_chart && !args.json;
     let body = json!({
         "dataset": dataset,
@@ -33,7 +41,6 @@ pub(super) fn run(args: &QueryArgs, out: &mut Out) -> Result<(), CliError> {
         "cache": !args.no_cache,
         "series": chart,
     });
-    let client = Client::new(&args.server.url, args.server.key.as_deref())?;
     let answer = client.post_json("/api/v1/query", &body)?;
     if args.json {
         return out.line(format_args!("{answer:#}"));

@@ -9,11 +9,13 @@ mod table;
 #[cfg(test)]
 mod tests;
 mod time;
+mod waterfall;
 
 pub(crate) use contrast::contrast;
 pub(crate) use question::epoch_s;
 pub(crate) use table::{Align, Table};
 pub(crate) use time::clock;
+pub(crate) use waterfall::{span, waterfall};
 
 use crate::{
     error::CliError,
@@ -48,6 +50,27 @@ pub(crate) fn answer(out: &mut Out, answer: &Json, breakdowns: &[String], show: 
         groups(out, earlier, earlier["results"].as_array().unwrap_or(&empty), breakdowns)?;
     }
     footer(out, answer)
+}
+
+/// Prints an answer of `/api/v1/examples`.
+pub(crate) fn examples(out: &mut Out, answer: &Json) -> Result<(), CliError> {
+    let rows = answer["examples"].as_array().map_or(&[][..], Vec::as_slice);
+    let Some(first) = rows.first() else { return out.line(format_args!("no event has a number there")) };
+    let heads = [
+        ("time", Align::Left),
+        (answer["column"].as_str().unwrap_or("value"), Align::Right),
+        ("service", Align::Left),
+        ("name", Align::Left),
+        ("trace", Align::Left),
+    ];
+    let mut table = Table::new(heads.map(|(name, align)| (name.to_owned(), align)));
+    for row in rows {
+        let value = row["value"].as_f64().map_or_else(String::new, number);
+        table.row([to_ms(&text(&row["time"])), value, text(&row["service"]), text(&row["name"]), text(&row["trace_id"])]);
+    }
+    table.print(out)?;
+    let hint = out.paint(Style::Dim, &format!("wideye trace {} --near {}", text(&first["trace_id"]), text(&first["time"])));
+    out.line(format_args!("{hint}"))
 }
 
 /// How the answer came about, and how far it can be trusted.

@@ -112,10 +112,19 @@ fn the_fleet_leads_to_its_story() {
     let services = stdout(&server.run(&["query", "--no-chart", questions[0]]));
     assert!(services.contains("image-export"), "{services}");
 
-    // A failing trace, in order of time.
+    // A failing trace, as a waterfall.
     let id = first("COUNT by trace.trace_id in image-export where name = \"SELECT export_jobs\" and error = true top 1");
     let trace = stdout(&server.run(&["trace", id["trace.trace_id"].as_str().unwrap()]));
-    assert!(trace.contains("POST /export") && trace.contains("SELECT export_jobs") && trace.contains("error"), "{trace}");
+    assert!(trace.contains("POST /export") && trace.contains("✖ SELECT export_jobs") && trace.contains("critical path:"), "{trace}");
+    assert!(!trace.contains('\u{1b}') && trace.lines().all(|l| l.chars().count() <= 100), "piped: no colours, 100 columns\n{trace}");
+    let failed = trace.lines().find(|l| l.contains("✖ SELECT export_jobs")).unwrap();
+    assert!(failed.contains('█') || failed.contains('▒'), "{failed}");
+    let whole: Json = serde_json::from_str(&stdout(&server.run(&["trace", id["trace.trace_id"].as_str().unwrap(), "--json"]))).unwrap();
+    let at = whole["flags"]["error"][0].as_u64().unwrap() as usize;
+    let span = whole["rows"]["span_id"][at].as_str().unwrap();
+    let fields = stdout(&server.run(&["trace", id["trace.trace_id"].as_str().unwrap(), "--span", span]));
+    assert!(fields.contains("trace.span_id") && fields.contains(span) && fields.contains("service.name"), "{fields}");
+    assert_eq!(server.run(&["trace", "none"]).status.code(), server.run(&["columns", "none"]).status.code());
 
     let datasets = stdout(&server.run(&["datasets"]));
     assert!(datasets.contains("image-export") && datasets.contains("notifications"), "{datasets}");
