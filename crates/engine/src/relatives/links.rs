@@ -29,8 +29,7 @@ pub(crate) struct Links {
 impl Links {
     /// `spans` and `parents`: the ids of spans and of their parents; 0: none.
     pub(crate) fn join(traces: &Traces, spans: &[u64], parents: &[u64], run: &Run) -> Result<Links, EngineError> {
-        let members = Members::of(traces);
-        run.check()?;
+        let members = Members::of(traces, run)?;
         let parent: Vec<AtomicU32> = (0..spans.len()).map(|_| AtomicU32::new(NONE)).collect();
         // Traces that a thread deals with at a time.
         let mut cuts = vec![1];
@@ -85,23 +84,31 @@ struct Members {
 }
 
 impl Members {
-    fn of(traces: &Traces) -> Members {
-        let mut ends = vec![0u32; traces.bound + 1];
-        for trace in traces.of_row.iter().filter(|t| **t != 0) {
-            ends[*trace as usize] += 1;
-        }
+    fn of(traces: &Traces, run: &Run) -> Result<Members, EngineError> {
+        let ends: Vec<AtomicU32> = (0..traces.bound).map(|_| AtomicU32::new(0)).collect();
+        let chunks: Vec<&[u32]> = traces.of_row.chunks(ROWS_AT_ONCE).collect();
+        let each = |work: &(dyn Fn(usize, &AtomicU32) + Sync)| {
+            let done = parallel(run.threads, chunks.len(), |i| {
+                run.check()?;
+                for (j, trace) in chunks[i].iter().enumerate().filter(|(_, t)| **t != 0) {
+                    work(i * ROWS_AT_ONCE + j, &ends[*trace as usize]);
+                }
+                Ok(())
+            });
+            done.into_iter().collect::<Result<(), EngineError>>()
+        };
+        each(&|_, count| {
+            count.fetch_add(1, Relaxed);
+        })?;
         let mut sum = 0;
-        for end in &mut ends {
+        for end in &ends {
             // From a count to where the rows start; filling moves it to where they end.
-            sum += std::mem::replace(end, sum);
+            sum += end.swap(sum, Relaxed);
         }
-        let mut rows = vec![0u32; sum as usize];
-        for (row, trace) in traces.of_row.iter().enumerate().filter(|(_, t)| **t != 0) {
-            let at = &mut ends[*trace as usize];
-            rows[*at as usize] = row as u32;
-            *at += 1;
-        }
-        Members { ends, rows }
+        let rows: Vec<AtomicU32> = (0..sum).map(|_| AtomicU32::new(0)).collect();
+        each(&|row, at| rows[at.fetch_add(1, Relaxed) as usize].store(row as u32, Relaxed))?;
+        let ends = ends.into_iter().map(AtomicU32::into_inner).collect();
+        Ok(Members { ends, rows: rows.into_iter().map(AtomicU32::into_inner).collect() })
     }
 
     fn start(&self, trace: usize) -> usize {

@@ -72,8 +72,12 @@ impl Base {
     }
 
     /// How many rows in the range of the question are such.
-    fn count(&self, is: impl Fn(usize) -> bool) -> u64 {
-        (0..self.reach.parts.len()).flat_map(|part| self.in_range(part)).filter(|row| is(*row)).count() as u64
+    fn count(&self, run: &Run, is: impl Fn(usize) -> bool + Sync) -> Result<u64, EngineError> {
+        let counts = self.reach.each(run, |_, task, _| {
+            let inside = self.in_range(task.part);
+            Ok((inside.start.max(task.base)..inside.end.min(task.base + task.len())).filter(|row| is(*row)).count() as u64)
+        })?;
+        Ok(counts.into_iter().sum())
     }
 }
 
@@ -90,7 +94,7 @@ pub(crate) enum Found {
 
 impl Found {
     /// The first relative of a row; [`NONE`] if it has none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn of(&self, base: &Base, row: u32) -> u32 {
         match self {
             Found::OfTrace(first) => first[base.traces.of_row[row as usize] as usize],
@@ -179,7 +183,7 @@ impl Relatives {
             let links = Links::join(&base.traces, &spans, &parents, run)?;
             source.overlays.uncount(base.reach.n_rows * join);
             let orphan = |row: usize| parents[row] != 0 && base.traces.of_row[row] != 0 && links.parent[row] == NONE;
-            self.counts.lock().without_parent = Some(base.count(orphan));
+            self.counts.lock().without_parent = Some(base.count(run, orphan)?);
             Ok(links)
         })
     }
@@ -258,7 +262,7 @@ impl Relatives {
             Ok(())
         })?;
         let of_row = &base.traces.of_row;
-        let without = base.count(|row| of_row[row] != 0 && roots[of_row[row] as usize] == NONE);
+        let without = base.count(run, |row| of_row[row] != 0 && roots[of_row[row] as usize] == NONE)?;
         self.counts.lock().without_root = Some(without);
         Ok(roots)
     }

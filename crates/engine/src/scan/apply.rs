@@ -136,9 +136,7 @@ fn keep_part(part: &Part<'_>, block: usize, bits: &mut Bitmap, scratch: &mut Scr
                     n => keep_codes(codes, &CodeTest::Range { low: 0, span: n - 1 }, false, bits),
                 }
             }
-            Layout::Ints => keep_valid(place.ints(block, scratch)?.1, bits),
-            Layout::Floats => keep_valid(place.floats(block, scratch)?.1, bits),
-            Layout::Ids => keep_valid(place.ids(block, scratch)?.1, bits),
+            Layout::Ints | Layout::Floats | Layout::Ids => keep_valid(place.valid(block, scratch)?, bits),
         },
         Test::Ints(test) => {
             let (values, valid) = place.ints(block, scratch)?;

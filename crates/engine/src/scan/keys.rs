@@ -236,9 +236,7 @@ pub(crate) fn each_present(
             }
             return Ok(());
         }
-        Layout::Ints => column.ints(block, scratch)?.1,
-        Layout::Floats => column.floats(block, scratch)?.1,
-        Layout::Ids => column.ids(block, scratch)?.1,
+        Layout::Ints | Layout::Floats | Layout::Ids => column.valid(block, scratch)?,
     };
     match (valid, rows) {
         (Valid::Bits(bits), Rows::Range(low, high)) => each_run(bits, low, high, |from, to| (from..to).for_each(|row| f(row - low))),

@@ -84,6 +84,11 @@ impl<'s> Place<'s> {
         self.segment.read_ids(&self.column, block, scratch)
     }
 
+    /// Which rows of a block have a cell, for columns without codes.
+    pub(crate) fn valid<'b>(&self, block: usize, scratch: &'b mut Scratch) -> Result<Valid<'b>, SegmentError> {
+        self.segment.read_valid(&self.column, block, scratch)
+    }
+
     pub(crate) fn dict(&self) -> Result<Arc<Dict>, SegmentError> {
         self.segment.dict(&self.column)
     }
