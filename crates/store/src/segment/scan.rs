@@ -151,7 +151,7 @@ impl Segment {
                     wide[..bytes.len()].copy_from_slice(bytes);
                     *word = u64::from_le_bytes(wide);
                 }
-                if let Some(last) = bits.last_mut().filter(|_| n % 64 != 0) {
+                if let Some(last) = bits.last_mut().filter(|_| !n.is_multiple_of(64)) {
                     *last &= (1 << (n % 64)) - 1;
                 }
             }
