@@ -11,6 +11,7 @@ from honeycomb.models.datasets import DatasetCreate, DatasetUpdate
 from honeycomb.models.events import BatchEvent
 from honeycomb.models.markers import MarkerCreate
 from honeycomb.models.queries import QuerySpec
+from honeycomb.models.service_map_dependencies import ServiceMapDependencyRequestCreate
 from honeycomb.models.query_builder import QueryBuilder
 from honeycomb.models.query_annotations import QueryAnnotationCreate
 
@@ -269,3 +270,17 @@ def test_board_from_its_builder(server, client, dataset):
     assert client.query_annotations.get(slug, panel.query_annotation_id).name == "Requests"
     assert client.queries.get("__all__", everywhere.query_id).id == everywhere.query_id
     client.boards.delete(made.id)
+
+
+def test_service_map_dependencies(server, client, dataset):
+    """It walks the pages itself; 150 services are two of them."""
+    spans = [{"trace.trace_id": dataset, "trace.span_id": "root", "service.name": dataset}]
+    spans += [{"trace.trace_id": dataset, "trace.span_id": str(i), "trace.parent_id": "root", "service.name": f"{dataset}-{i}"} for i in range(150)]
+    server.batch(dataset, [{"time": times.at(0), "samplerate": 2, "data": s} for s in spans])
+    request = ServiceMapDependencyRequestCreate.model_validate({"start_time": T0, "end_time": T0 + 60, "filters": [{"name": dataset, "type": "service"}]})
+    result = client.service_map_dependencies.get(request, poll_interval=0.02)
+    assert result.status.value == "ready"
+    assert {(d.parent_node.name, d.child_node.name, d.call_count) for d in result.dependencies} == {(dataset, f"{dataset}-{i}", 2) for i in range(150)}
+    assert len(client.service_map_dependencies.get(request, limit=7, poll_interval=0.02).dependencies) == 7
+    with pytest.raises(HoneycombNotFoundError):
+        client.service_map_dependencies.get_result("none-such")

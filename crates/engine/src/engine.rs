@@ -9,8 +9,12 @@ use crate::memory::Budget;
 use crate::overlay::Overlays;
 use crate::plan::{Field, Plan};
 use crate::scan::place::Source;
+use crate::service_map::{ROWS_MAX, ServiceMapPlan};
 use crate::trace::{self, Skeleton, SpanDetails, TraceRequest};
-use crate::{Answer, Columns, ContrastAnswer, EngineError, FoundTraces, Memory, OnContrast, RawEvent, Run, Turns, check, check_contrast};
+use crate::{
+    Answer, Columns, ContrastAnswer, EngineError, FoundTraces, Memory, OnContrast, RawEvent, Run, SeriesMode, ServiceMap, ServiceMapSpec,
+    Turns, check, check_contrast,
+};
 use model::contrast::ContrastSpec;
 use model::query::QuerySpec;
 use model::{Limits, TimeNs, Value};
@@ -171,6 +175,17 @@ impl Engine {
         let (start, end) = plan.reads();
         let snapshot = self.snapshot(scope, start, end)?;
         crate::contrast_with(&snapshot.segments, &names(&snapshot), &plan, run, on_partial)
+    }
+
+    /// Which service calls which. All questions behind it see the same events.
+    pub fn service_map(&self, scope: &Scope, spec: &ServiceMapSpec, run: Run) -> Result<ServiceMap, EngineError> {
+        self.exists(scope)?;
+        let run = &Run { max_rows: ROWS_MAX, series: SeriesMode::Never, totals: false, ..run };
+        let (known, limits) = (self.known(scope), &self.options.limits);
+        let plan = ServiceMapPlan::new(spec, &known, run, limits)?;
+        let (start, end) = plan.reads();
+        let snapshot = self.snapshot(scope, start, end)?;
+        crate::service_map_on(&snapshot.segments, &names(&snapshot), &plan, run, &self.caches)
     }
 
     /// Values of a column that start with `prefix`, the most frequent first, with the number of stored events.

@@ -22,6 +22,7 @@ mod raw;
 mod relatives;
 mod run;
 mod scan;
+mod service_map;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -44,6 +45,7 @@ pub use memory::Memory;
 pub use newest::FoundTraces;
 pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan, Relation};
 pub use run::{OnPartial, OnProgress, Progress, Run, SeriesMode};
+pub use service_map::{CallNumbers, NodeKind, ServiceEdge, ServiceMap, ServiceMapSpec, ServiceNode};
 pub use time::parse_time;
 pub use trace::{Comparison, Kind, RowKind, ServiceShare, Skeleton, Slice, SpanDetails, TraceRequest, Warning};
 pub use turns::{Turn, Turns};
@@ -97,6 +99,24 @@ pub fn newest_traces(
     let found = newest::newest(Source { segments, datasets, overlays: &overlays }, plan, limit, run, caches);
     caches.tidy();
     found
+}
+
+/// Which service calls which. Its questions share what is computed for them, parents above all.
+fn service_map_on(
+    segments: &[Arc<Segment>],
+    datasets: &[Arc<str>],
+    plan: &service_map::ServiceMapPlan<'_>,
+    run: &Run,
+    caches: &Caches,
+) -> Result<ServiceMap, EngineError> {
+    let began = (run.clock)();
+    let overlays = Overlays::new(plan.fields(), segments, plan.times(), plan.margin_ns(), run, Some(caches));
+    let source = Source { segments, datasets, overlays: &overlays };
+    let mut map = plan.answer(|plan| execute::table(source, plan, run, caches))?;
+    caches.tidy();
+    map.meta.relations = overlays.relations();
+    map.meta.engine_ms = (run.clock)().duration_since(began).as_secs_f64() * 1e3;
+    Ok(map)
 }
 
 /// The answer about an empty range.

@@ -58,6 +58,8 @@ pub struct Limits {
     pub question_seconds_max: f64,
     /// Questions under way at once, which share the cores in turns; more wait until one ends.
     pub questions_concurrent_max: usize,
+    /// Calls between services in one service map.
+    pub map_edges_max: usize,
     /// Boards in the store.
     pub boards_max: usize,
     /// Panels (or queries) of one board.
@@ -125,6 +127,7 @@ impl Default for Limits {
             relatives_margin_seconds: 600.0,
             question_seconds_max: 60.0,
             questions_concurrent_max: 64,
+            map_edges_max: 64_000,
             boards_max: 10_000,
             board_panels_max: 100,
             board_views_max: 50,

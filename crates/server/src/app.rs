@@ -4,6 +4,7 @@
 
 use crate::auth::Door;
 use crate::budget::Budget;
+use crate::compat::maps::Maps;
 use crate::compat::results::Results;
 use crate::depths::Depths;
 use crate::error::{Failure, ServerError};
@@ -43,6 +44,7 @@ pub(crate) struct App {
     pub(crate) telemetry: Option<Telemetry>,
     pub(crate) runs: Runs,
     pub(crate) results: Results,
+    pub(crate) maps: Maps,
     pub(crate) depths: Depths,
     /// Connections that may be open at once.
     pub(crate) connections_max: u64,
@@ -76,6 +78,7 @@ impl App {
             telemetry: settings.self_telemetry.then(Telemetry::new),
             runs: Runs::new(settings.limits.questions_concurrent_max, settings.limits.question_seconds_max),
             results: Results::default(),
+            maps: Maps::default(),
             depths: Depths::load(&store, settings.limits.flatten_depth_max),
             connections_max: connections_max(settings.connections_max),
             fields_lock: parking_lot::Mutex::new(()),

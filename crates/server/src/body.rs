@@ -149,13 +149,19 @@ impl HttpBody for Shared {
 
 /// Reads a small body of JSON, as questions and documents are.
 pub(crate) async fn read_json<T: serde::de::DeserializeOwned>(app: &App, parts: &Parts, body: Body) -> Result<T, Failure> {
+    read_json_if_any(app, parts, body).await?.ok_or_else(|| Failure::invalid("the request body is empty; send JSON"))
+}
+
+/// The same where the body may be empty.
+pub(crate) async fn read_json_if_any<T: serde::de::DeserializeOwned>(app: &App, parts: &Parts, body: Body) -> Result<Option<T>, Failure> {
     const LIMIT: usize = 4 << 20;
     // Questions go on while ingest has used up its budget.
     let (bytes, _lease) = read(&app.small_budget, parts, body, LIMIT).await?;
     if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(Failure::invalid("the request body is empty; send JSON"));
+        return Ok(None);
     }
-    serde_json::from_slice(&bytes).map_err(|e| Failure::invalid(format!("the request body is not the JSON that is expected here: {e}")))
+    let read = serde_json::from_slice(&bytes);
+    read.map(Some).map_err(|e| Failure::invalid(format!("the request body is not the JSON that is expected here: {e}")))
 }
 
 /// The encoding named by a header, several of which may be there.

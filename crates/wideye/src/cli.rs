@@ -40,6 +40,9 @@ pub(crate) enum Command {
     /// Say what is different about some events, over every column
     #[command(visible_alias = "c", after_long_help = CONTRAST_HELP)]
     Contrast(Box<ContrastArgs>),
+    /// Show which service calls which: how often, how fast, how well
+    #[command(after_long_help = MAP_HELP)]
+    Map(Box<MapArgs>),
     /// Send events from files
     #[command(after_help = IMPORT_HELP)]
     Import(ImportArgs),
@@ -274,6 +277,49 @@ Examples:
   wideye contrast 'in frontend last 3h' --select-last 10m
   wideye contrast -d frontend --last 1h --against-earlier 1d
   wideye contrast -d frontend --last 2h --select 'build = 8' --against 'build = 7' --json"#;
+
+#[derive(Debug, Args)]
+pub(crate) struct MapArgs {
+    /// Which calls: clauses `in`, `where`, `last`, `from … to …`, `unweighted` of the text form
+    pub(crate) text: Vec<String>,
+    /// Dataset, by name or slug; all of them if not given
+    #[arg(short, long)]
+    pub(crate) dataset: Option<String>,
+    /// Conditions on the span that a call makes in the service that is called
+    #[arg(short = 'w', long = "where", value_name = "CONDITIONS")]
+    pub(crate) conditions: Option<String>,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+    /// Only calls from or to this service; may be given again
+    #[arg(short, long = "service", value_name = "NAME")]
+    pub(crate) services: Vec<String>,
+    /// Leave out databases and others that send no spans
+    #[arg(long)]
+    pub(crate) no_inferred: bool,
+    /// Calls in the answer, most frequent first
+    #[arg(short = 'n', long, value_name = "N")]
+    pub(crate) limit: Option<i64>,
+    /// Print the request that this stands for, and ask nothing
+    #[arg(long)]
+    pub(crate) show_spec: bool,
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
+const MAP_HELP: &str = r#"A call is a span whose parent is a span of another service. The line of a service tells of the requests that it served, the lines
+below it of the calls that it made; P50 and P95 are durations in the service that is called. A name with ~ sends no spans itself: it
+and its numbers are known from the spans of its callers.
+
+Clauses and conditions are those of `wideye query`; with root., parent., child. and any. they ask about other spans of the trace.
+
+Examples:
+  wideye map --last 1h
+  wideye map --last 30m --where 'error = true'
+  wideye map 'where root.http.route = /checkout last 2h'
+  wideye map --service billing --service cart --json"#;
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {

@@ -11,4 +11,5 @@ mod forest;
 mod oracle;
 mod questions;
 mod relatives;
+mod service_map;
 mod through_store;

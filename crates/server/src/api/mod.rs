@@ -12,6 +12,7 @@ pub(crate) mod markers;
 pub(crate) mod openapi;
 pub(crate) mod query;
 pub(crate) mod schema;
+pub(crate) mod service_map;
 pub(crate) mod stream;
 pub(crate) mod trace_body;
 pub(crate) mod traces;
@@ -30,6 +31,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(READ, Method::DELETE, "/api/v1/query/{run}", query::cancel)
         .add(READ, Method::POST, "/api/v1/contrast", contrast::contrast)
         .add(READ, Method::POST, "/api/v1/examples", examples::examples)
+        .add(READ, Method::POST, "/api/v1/service-map", service_map::service_map)
         .add(READ, Method::GET, "/api/v1/traces/{id}", traces::trace)
         .add(READ, Method::GET, "/api/v1/traces/{id}/events", traces::events)
         .add(READ, Method::GET, "/api/v1/traces/{id}/spans/{span}", traces::span)

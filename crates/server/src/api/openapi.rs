@@ -3,7 +3,7 @@
 //! Owns: `GET /api/v1/openapi.json`, committed as docs/reference/openapi.json. Never does: describe `/1` and `/v1`, which
 //! have documents of their own.
 
-use super::{boards, contrast, datasets, examples, fields, keys, markers, query, traces};
+use super::{boards, contrast, datasets, examples, fields, keys, markers, query, service_map, traces};
 use crate::route::{Answer, Call, bytes_response};
 use axum::body::Body;
 use axum::http::StatusCode;
@@ -17,6 +17,7 @@ use utoipa::OpenApi;
         query::cancel,
         contrast::contrast,
         examples::examples,
+        service_map::service_map,
         traces::trace,
         traces::events,
         traces::span,

@@ -8,6 +8,8 @@ pub(crate) mod columns;
 pub(crate) mod datasets;
 mod derived;
 pub(crate) mod documents;
+mod kept;
+pub(crate) mod maps;
 pub(crate) mod queries;
 pub(crate) mod results;
 mod rows;
@@ -65,6 +67,8 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(READ, get.clone(), "/1/queries/{dataset}/{id}", queries::get)
         .add(READ, post.clone(), "/1/query_results/{dataset}", results::create)
         .add(READ, get.clone(), "/1/query_results/{dataset}/{id}", results::get)
+        .add(READ, post.clone(), "/1/maps/dependencies/requests", maps::create)
+        .add(READ, get.clone(), "/1/maps/dependencies/requests/{id}", maps::get)
         .add(READ, get.clone(), "/1/boards", boards::list)
         .add(MANAGE, post.clone(), "/1/boards", boards::create)
         .add(READ, get.clone(), "/1/boards/{id}", boards::get)

@@ -1,12 +1,13 @@
 //! `/1/query_results`: a question is run in the background; its answer is polled.
 //!
-//! Owns: finished answers in memory within a bound, and the documents from which an answer is computed again after a
-//! restart or when it had to make room. Never does: answer questions (engine).
+//! Owns: the documents from which an answer is computed again after a restart or when it had to make room. Never does: answer
+//! questions (engine).
 
 use crate::app::App;
 use crate::ask::{Question, ask};
 use crate::body;
 use crate::compat::documents::home;
+use crate::compat::kept::{Kept, State, soon};
 use crate::compat::queries::{self, validation};
 use crate::compat::rows;
 use crate::error::Failure;
@@ -17,25 +18,13 @@ use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use bytes::Bytes;
 use engine::SeriesMode;
-use model::{NS_PER_SECOND, TimeNs};
-use parking_lot::Mutex;
+use model::TimeNs;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::watch::Receiver;
 
 const KIND: &str = "query_result";
-/// Answers kept in memory.
-const BYTES_MAX: usize = 64 << 20;
-/// An answer that is nearly there is worth a short wait: saves the client a poll.
-const POLL_WAIT: Duration = Duration::from_millis(250);
-/// Documents of results older than this are deleted.
-const KEEP_SECONDS: i64 = 7 * 86_400;
-/// How many results are created between two cleanings.
-const CLEAN_EVERY: u64 = 500;
-
 #[derive(Debug, Deserialize)]
 struct Request {
     query_id: String,
@@ -67,7 +56,7 @@ struct Order {
 
 /// A finished answer, in the parts that an answer to a poll is put together from.
 #[derive(Debug)]
-struct Done {
+pub(crate) struct Done {
     results: Bytes,
     series: Bytes,
     /// `"total_by_aggregate":…` and its kin, each with a comma before it.
@@ -75,68 +64,19 @@ struct Done {
     finished_at: TimeNs,
 }
 
-type State = Option<Result<Arc<Done>, Failure>>;
+impl Done {
+    fn bytes(&self) -> usize {
+        self.results.len() + self.series.len() + self.more.len()
+    }
+}
 
 /// Results under way and in memory.
-#[derive(Debug, Default)]
-pub(crate) struct Results {
-    inner: Mutex<Inner>,
-}
-
-#[derive(Debug, Default)]
-struct Inner {
-    by_id: HashMap<String, watch::Receiver<State>>,
-    /// Finished ones, oldest first, with their bytes.
-    finished: VecDeque<(String, usize)>,
-    bytes: usize,
-    created: u64,
-}
-
-impl Results {
-    fn finish(&self, id: &str, bytes: usize) {
-        let mut inner = self.inner.lock();
-        inner.finished.push_back((id.to_owned(), bytes));
-        inner.bytes += bytes;
-        while inner.bytes > BYTES_MAX && inner.finished.len() > 1 {
-            let Some((old, freed)) = inner.finished.pop_front() else { return };
-            inner.bytes -= freed;
-            inner.by_id.remove(&old);
-        }
-    }
-
-    fn get(&self, id: &str) -> Option<watch::Receiver<State>> {
-        self.inner.lock().by_id.get(id).cloned()
-    }
-
-    /// Whether it is time to clean.
-    fn count(&self) -> bool {
-        let mut inner = self.inner.lock();
-        inner.created += 1;
-        inner.created % CLEAN_EVERY == 1
-    }
-}
+pub(crate) type Results = Kept<Done>;
 
 /// Starts a run unless there is one.
-fn start(app: &Arc<App>, dataset: &str, id: &str, order: Order) -> watch::Receiver<State> {
-    let mut inner = app.results.inner.lock();
-    if let Some(known) = inner.by_id.get(id) {
-        return known.clone();
-    }
-    let (sender, receiver) = watch::channel(None);
-    inner.by_id.insert(id.to_owned(), receiver.clone());
-    drop(inner);
-    let (app, dataset, id) = (Arc::clone(app), dataset.to_owned(), id.to_owned());
-    tokio::spawn(async move {
-        let done = compute(&app, &dataset, order).await.map(Arc::new);
-        match &done {
-            // The next poll tries again.
-            Err(failure) if failure.kind.retryable() => drop(app.results.inner.lock().by_id.remove(&id)),
-            Err(_) => app.results.finish(&id, 256),
-            Ok(d) => app.results.finish(&id, 256 + d.results.len() + d.series.len() + d.more.len()),
-        }
-        sender.send_replace(Some(done));
-    });
-    receiver
+fn start(app: &Arc<App>, dataset: &str, id: &str, order: Order) -> Receiver<State<Done>> {
+    let (with, dataset) = (Arc::clone(app), dataset.to_owned());
+    Kept::start(app, |app| &app.results, id, Done::bytes, || async move { compute(&with, &dataset, order).await })
 }
 
 async fn compute(app: &Arc<App>, dataset: &str, order: Order) -> Result<Done, Failure> {
@@ -211,9 +151,7 @@ pub(crate) async fn create(call: Call, body: Body) -> Answer {
             app.check(&super::scope(&app, &on), &spec).map_err(validation)?;
             let document = serde_json::to_value(&order).map_err(not_json)?;
             app.store.put_document(KIND, &home, &result, &document)?;
-            if app.results.count() {
-                clean(&app)?;
-            }
+            app.results.created(&app, KIND)?;
             Ok::<_, Failure>(order)
         })
         .await??;
@@ -227,17 +165,6 @@ pub(crate) async fn create(call: Call, body: Body) -> Answer {
     Ok(answer)
 }
 
-/// Deletes documents of results that nobody will poll any more.
-fn clean(app: &App) -> Result<(), Failure> {
-    let oldest = crate::time::now() - KEEP_SECONDS * NS_PER_SECOND;
-    for d in app.store.documents_of_kind(KIND)? {
-        if d.updated_at < oldest {
-            app.store.delete_document(KIND, &d.dataset, &d.id)?;
-        }
-    }
-    Ok(())
-}
-
 pub(crate) async fn get(call: Call, _body: Body) -> Answer {
     let home = home(&call.app, call.param("dataset"))?;
     let (dataset, id) = (call.param("dataset").to_owned(), call.param("id").to_owned());
@@ -245,14 +172,7 @@ pub(crate) async fn get(call: Call, _body: Body) -> Answer {
     let stored = call.app.blocking(move || app.store.document(KIND, &home, &result)).await??;
     let Some(document) = stored else { return Err(Failure::not_found(format!("no such query result, id='{id}'"))) };
     let order: Order = serde_json::from_value(document.body).map_err(not_json)?;
-    let mut state = match call.app.results.get(&id) {
-        Some(known) => known,
-        None => start(&call.app, &dataset, &id, order.clone()),
-    };
-    let state = match tokio::time::timeout(POLL_WAIT, state.wait_for(Option::is_some)).await {
-        Ok(Ok(state)) => (*state).clone(),
-        _ => None,
-    };
+    let state = soon(start(&call.app, &dataset, &id, order.clone())).await;
     let Some(done) = state else {
         return Ok(bytes_response(StatusCode::OK, "application/json", envelope(&call, &dataset, &id, &order, None)));
     };

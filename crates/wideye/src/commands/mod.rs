@@ -8,6 +8,7 @@ mod demo;
 mod export;
 mod keys;
 mod lists;
+mod map;
 mod mcp;
 mod query;
 mod serve;
@@ -30,6 +31,7 @@ pub(crate) fn run(cli: Cli) -> Result<(), CliError> {
         Command::Serve(args) => serve::run(args.config.as_deref(), &args.settings.given),
         Command::Query(args) => query::run(args, &mut out),
         Command::Contrast(args) => contrast::run(args, &mut out),
+        Command::Map(args) => map::run(args, &mut out),
         Command::Import(args) => import::run(args),
         Command::Export(args) => export::run(args, &mut out),
         Command::Datasets(args) => lists::datasets(args, &mut out),

@@ -5,6 +5,7 @@
 mod chart;
 mod contrast;
 mod heatmap;
+mod map;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod time;
 mod waterfall;
 
 pub(crate) use contrast::contrast;
+pub(crate) use map::map;
 pub(crate) use question::epoch_s;
 pub(crate) use table::{Align, Table};
 pub(crate) use time::clock;
