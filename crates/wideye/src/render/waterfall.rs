@@ -37,7 +37,7 @@ struct Trace<'j> {
     whole: i64,
 }
 
-fn list<'j>(json: &'j Json) -> impl Iterator<Item = &'j Json> {
+fn list(json: &Json) -> impl Iterator<Item = &Json> {
     json.as_array().into_iter().flatten()
 }
 
