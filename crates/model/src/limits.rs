@@ -16,7 +16,7 @@ pub struct Limits {
     pub event_bytes_max: usize,
     /// Bytes of one request body, after decompression.
     pub request_bytes_max: usize,
-    /// Columns of one dataset; an event that would add one more is refused.
+    /// Columns of one dataset; fields that would add one more are kept as JSON text in `meta.overflow`.
     pub dataset_columns_max: usize,
     /// Bytes of a column name; longer ones make the event refused.
     pub column_name_bytes_max: usize,
@@ -85,6 +85,9 @@ pub struct Limits {
 impl Limits {
     /// No configuration may raise `string_bytes_max` above this.
     pub const STRING_BYTES_CEILING: usize = 1 << 20;
+
+    /// Bytes of the fields of one event in `meta.overflow`.
+    pub const OVERFLOW_BYTES_CEILING: usize = 1 << 20;
 
     /// Cells that one OTLP request may unfold into: attributes of a resource stand once on the wire and in every row.
     pub const REQUEST_CELLS_CEILING: usize = 16 << 20;

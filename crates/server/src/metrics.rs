@@ -176,6 +176,13 @@ fn store(p: &mut Page, app: &App) {
     p.one("wideye_store_compaction_rows_total", "counter", "Events rewritten by them.", s.compaction_rows);
     p.one("wideye_store_compaction_failures_total", "counter", "Compactions that failed and are tried again.", s.compaction_failures);
     p.one("wideye_store_retained_away_total", "counter", "Segments dropped by retention.", s.retained_away);
+    p.one(
+        "wideye_store_overflow_events_total",
+        "counter",
+        "Events with fields in meta.overflow, as their dataset has no column left.",
+        s.overflow_events,
+    );
+    p.one("wideye_store_overflow_fields_total", "counter", "Those fields.", s.overflow_fields);
 }
 
 /// Memory and CPU of the process, where the system tells.

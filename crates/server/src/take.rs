@@ -5,26 +5,26 @@
 use crate::app::App;
 use crate::budget::Lease;
 use crate::error::Failure;
+use crate::log;
 use crate::telemetry::DATASET;
 use crate::time::thread_cpu_ns;
 use bytes::Bytes;
-use ingest::{ContentEncoding, Context, Decoded, EventStatus, IngestError, decompress, otlp::OtlpDecoded};
+use ingest::{ContentEncoding, Context, Decoded, IngestError, decompress, otlp::OtlpDecoded};
 use model::{Batch, Limits};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
-use store::{StoreError, Write};
+use store::{OVERFLOW_COLUMN, StoreError, Write};
 
 /// Bodies up to this size that are not packed are decoded without a change of thread.
 const SMALL_BYTES: usize = 16 << 10;
-const TOO_MANY_COLUMNS: &str = "Dataset has too many columns.";
 
 /// What a decoder answers, whatever the protocol.
 pub(crate) trait Events: Send + 'static {
     fn writes(&mut self) -> &mut Vec<(String, Batch)>;
-    /// Takes back accepted events of a dataset: their positions in its batch, ascending.
-    fn refuse(&mut self, dataset: &str, rows: &[u32]);
+    /// Events of a dataset have fields that it has no column left for.
+    fn overflowed(&mut self, dataset: &str, events: usize, columns_max: usize);
 }
 
 impl Events for Decoded {
@@ -32,15 +32,8 @@ impl Events for Decoded {
         &mut self.writes
     }
 
-    fn refuse(&mut self, _dataset: &str, rows: &[u32]) {
-        let mut rows = rows.iter().copied().peekable();
-        let accepted = self.statuses.iter_mut().filter(|s| **s == EventStatus::Accepted);
-        for (row, status) in (0u32..).zip(accepted) {
-            if rows.next_if_eq(&row).is_some() {
-                *status = EventStatus::Refused { status: 400, error: TOO_MANY_COLUMNS.into() };
-            }
-        }
-    }
+    /// Senders take an answer that is more than a status for an error.
+    fn overflowed(&mut self, _dataset: &str, _events: usize, _columns_max: usize) {}
 }
 
 impl Events for OtlpDecoded {
@@ -48,13 +41,15 @@ impl Events for OtlpDecoded {
         &mut self.writes
     }
 
-    fn refuse(&mut self, dataset: &str, rows: &[u32]) {
-        self.rejected += rows.len();
-        self.accepted = self.accepted.saturating_sub(rows.len());
+    /// The protocol has a place for warnings.
+    fn overflowed(&mut self, dataset: &str, events: usize, columns_max: usize) {
         if !self.message.is_empty() {
             self.message.push_str("; ");
         }
-        self.message.push_str(&format!("{} events of dataset '{dataset}': {TOO_MANY_COLUMNS}", rows.len()));
+        let text = format!(
+            "{events} events of dataset '{dataset}' are kept with some fields as JSON in {OVERFLOW_COLUMN}, as the dataset has {columns_max} columns"
+        );
+        self.message.push_str(&text);
     }
 }
 
@@ -121,9 +116,15 @@ fn begin<E: Events>(
     let mut writes = Vec::new();
     let (mut n_rows, mut own) = (0, false);
     for (dataset, batch) in std::mem::take(events.writes()) {
-        let (batch, refused) = app.store.refuse_columns(&dataset, batch)?;
-        if !refused.is_empty() {
-            events.refuse(&dataset, &refused);
+        let (batch, overflow) = app.store.fit_columns(&dataset, batch)?;
+        if overflow.events > 0 {
+            events.overflowed(&dataset, overflow.events, limits.dataset_columns_max);
+        }
+        if overflow.first {
+            log::error(
+                "columns_full",
+                &[("dataset", &dataset), ("columns_max", &limits.dataset_columns_max), ("kept_in", &OVERFLOW_COLUMN)],
+            );
         }
         n_rows += batch.n_rows;
         own |= dataset.eq_ignore_ascii_case(DATASET);
@@ -150,18 +151,16 @@ fn start_append(app: &App, writes: Vec<Write>) -> Result<Option<Append>, StoreEr
 #[cfg(test)]
 mod tests {
     use super::Events;
-    use ingest::{Decoded, EventStatus, otlp::OtlpDecoded};
+    use ingest::otlp::OtlpDecoded;
 
     #[test]
-    fn refused_rows_find_their_events() {
-        let bad = EventStatus::Refused { status: 413, error: "x".into() };
-        let ok = EventStatus::Accepted;
-        let mut d = Decoded { writes: Vec::new(), statuses: vec![bad.clone(), ok.clone(), ok.clone(), bad, ok] };
-        d.refuse("d", &[1, 2]);
-        assert_eq!(d.statuses.iter().map(EventStatus::code).collect::<Vec<_>>(), [413, 202, 400, 413, 400]);
+    fn an_overflow_is_a_warning_and_rejects_nothing() {
         let mut o = OtlpDecoded { accepted: 3, message: "before".into(), ..Default::default() };
-        o.refuse("d", &[0, 2]);
-        assert_eq!((o.accepted, o.rejected), (1, 2));
-        assert_eq!(o.message, "before; 2 events of dataset 'd': Dataset has too many columns.");
+        o.overflowed("d", 2, 9);
+        assert_eq!((o.accepted, o.rejected), (3, 0));
+        assert_eq!(
+            o.message,
+            "before; 2 events of dataset 'd' are kept with some fields as JSON in meta.overflow, as the dataset has 9 columns"
+        );
     }
 }

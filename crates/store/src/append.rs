@@ -1,13 +1,13 @@
 //! From a request to the acknowledgement: encode, queue, write, publish.
 //!
 //! Owns: that an acknowledged event is on disk and visible, and that of a refused request nothing is kept.
-//! Never does: decide what to refuse, apart from limits of memory and columns.
+//! Never does: decide what to refuse, apart from the limit of memory.
 
 use crate::{
     Segment, StoreError, Work, Write,
     catalog::DatasetRow,
-    columns::without_rows,
     memtable,
+    overflow::{self, Overflow},
     queue::Group,
     segment,
     shared::Shared,
@@ -45,8 +45,9 @@ impl Shared {
         }
         for write in writes.into_iter().filter(|w| w.batch.n_rows > 0) {
             let id = self.ensure_dataset(&write.dataset)?;
-            self.admit_whole(id, &write)?;
-            let image = segment::encode(&write.batch);
+            // Also for whoever did not ask `fit_columns` before; for others nothing is left to do.
+            let (batch, _) = self.fit(id, write.batch);
+            let image = segment::encode(&batch);
             let piece = Segment::from_bytes(image).map_err(|source| StoreError::Segment { path: "(memory)".into(), source })?;
             pieces.push((id, Arc::new(piece)));
         }
@@ -67,26 +68,26 @@ impl Shared {
         Ok(Some(done))
     }
 
-    /// The limit on columns holds for whoever did not ask `refuse_columns` before, too.
-    fn admit_whole(&self, id: u64, write: &Write) -> Result<(), StoreError> {
-        let limit = self.options.limits.dataset_columns_max;
-        let state = self.state.read();
-        let Some(dataset) = state.datasets.get(&id) else { return Ok(()) };
-        let mut columns = dataset.columns.lock();
-        if columns.admit(&write.batch, limit).is_empty() {
-            return Ok(());
-        }
-        columns.release(write.batch.columns.iter().map(|c| &*c.name));
-        Err(StoreError::TooManyColumns { dataset: dataset.row.name.clone(), limit })
+    /// See [`crate::Store::fit_columns`].
+    pub(crate) fn fit_columns(&self, dataset: &str, batch: Batch) -> Result<(Batch, Overflow), StoreError> {
+        let id = self.ensure_dataset(dataset)?;
+        Ok(self.fit(id, batch))
     }
 
-    /// See [`crate::Store::refuse_columns`].
-    pub(crate) fn refuse_columns(&self, dataset: &str, batch: Batch) -> Result<(Batch, Vec<u32>), StoreError> {
-        let id = self.ensure_dataset(dataset)?;
-        let columns = self.state.read().datasets.get(&id).map(|d| Arc::clone(&d.columns));
-        let Some(columns) = columns else { return Ok((batch, Vec::new())) };
-        let refused = columns.lock().admit(&batch, self.options.limits.dataset_columns_max);
-        Ok((without_rows(batch, &refused), refused))
+    fn fit(&self, dataset: u64, batch: Batch) -> (Batch, Overflow) {
+        let columns = self.state.read().datasets.get(&dataset).map(|d| Arc::clone(&d.columns));
+        let Some(columns) = columns else { return (batch, Overflow::default()) };
+        let mut columns = columns.lock();
+        let over = columns.admit(&batch, self.options.limits.dataset_columns_max);
+        if over.is_empty() {
+            return (batch, Overflow::default());
+        }
+        let first = columns.first_overflow();
+        drop(columns);
+        let (batch, overflow) = overflow::fold(batch, &over);
+        self.counters.overflow_events.fetch_add(overflow.events as u64, Relaxed);
+        self.counters.overflow_fields.fetch_add(overflow.fields as u64, Relaxed);
+        (batch, Overflow { first, ..overflow })
     }
 
     /// Gives back the columns that events reserved which were not kept.

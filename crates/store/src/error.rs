@@ -66,14 +66,6 @@ pub enum StoreError {
         /// `datasets_max`.
         limit: usize,
     },
-    /// The events would bring more columns than a dataset may have; none of them was kept.
-    #[error("dataset has too many columns: send fewer distinct fields dataset={dataset:?} limit={limit}")]
-    TooManyColumns {
-        /// Name of the dataset.
-        dataset: String,
-        /// `dataset_columns_max`.
-        limit: usize,
-    },
     /// One request does not fit one record.
     #[error("too many events in one request: send smaller requests bytes={bytes} limit={limit}")]
     TooLarge {
@@ -127,7 +119,7 @@ impl StoreError {
             StoreError::Io { .. } | StoreError::DiskFull | StoreError::WriteFailed { .. } | StoreError::Closed => ErrorKind::Unavailable,
             StoreError::Overloaded { .. } => ErrorKind::Exhausted,
             StoreError::UnknownDataset { .. } => ErrorKind::NotFound,
-            StoreError::DatasetName { .. } | StoreError::TooManyDatasets { .. } | StoreError::TooManyColumns { .. } => ErrorKind::Invalid,
+            StoreError::DatasetName { .. } | StoreError::TooManyDatasets { .. } => ErrorKind::Invalid,
             StoreError::TooLarge { .. } => ErrorKind::TooLarge,
             StoreError::CatalogMissing { .. } | StoreError::NewerFormat { .. } | StoreError::Segment { .. } => ErrorKind::Data,
             StoreError::RowsDiffer { .. } => ErrorKind::Internal,

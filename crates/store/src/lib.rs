@@ -34,6 +34,7 @@ mod gc;
 mod live;
 mod memtable;
 mod names;
+mod overflow;
 mod queue;
 mod recover;
 mod retain;
@@ -47,6 +48,7 @@ mod wal;
 
 pub use check::{CheckFinding, CheckSummary, check};
 pub use error::StoreError;
+pub use overflow::{OVERFLOW_COLUMN, Overflow};
 pub use segment::{Segment, SegmentError};
 pub use store::Store;
 pub use types::{

@@ -96,6 +96,8 @@ pub(crate) struct Counters {
     pub(crate) compaction_rows: AtomicU64,
     pub(crate) compaction_failures: AtomicU64,
     pub(crate) retained_away: AtomicU64,
+    pub(crate) overflow_events: AtomicU64,
+    pub(crate) overflow_fields: AtomicU64,
     /// By [`Work`].
     pub(crate) cpu_ns: [AtomicU64; Work::ALL.len()],
     /// Last failure per job; none once it succeeded again.

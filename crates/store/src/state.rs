@@ -126,6 +126,7 @@ impl Dataset {
     pub(crate) fn info(&self) -> DatasetInfo {
         let memory = self.memtable.pieces().fold((0, 0), |(rows, bytes), p| (rows + p.n_rows() as u64, bytes + p.bytes().len() as u64));
         let disk = self.segments.iter().fold((0, 0), |(rows, bytes), s| (rows + s.row.rows, bytes + s.row.bytes));
+        let columns = self.columns.lock();
         DatasetInfo {
             id: self.row.id,
             name: self.row.name.clone(),
@@ -137,7 +138,8 @@ impl Dataset {
             last_written_at: self.row.last_written_at,
             n_rows: memory.0 + disk.0,
             bytes: memory.1 + disk.1,
-            n_columns: self.columns.lock().n_live(),
+            n_columns: columns.n_live(),
+            overflow_events: columns.n_overflowed(),
             n_segments: self.segments.len(),
         }
     }

@@ -3,8 +3,8 @@
 //! Owns: the public interface. Never does: the work itself, which sits in the modules beside it.
 
 use crate::{
-    ColumnInfo, DatasetInfo, DatasetUpdate, Document, Scope, Snapshot, StoreError, StoreOptions, StoreStats, Work, Write, append::Ack,
-    background, recover, shared::Shared, state::Part,
+    ColumnInfo, DatasetInfo, DatasetUpdate, Document, Overflow, Scope, Snapshot, StoreError, StoreOptions, StoreStats, Work, Write,
+    append::Ack, background, recover, shared::Shared, state::Part,
 };
 use hashbrown::HashMap;
 use model::{Batch, TimeNs};
@@ -80,11 +80,10 @@ impl Store {
         }
     }
 
-    /// Takes out the events that would bring the dataset over `dataset_columns_max`, and reserves the columns of the
-    /// others. Answers what is left and the rows (positions in the given batch) that were refused, ascending.
-    /// Call before [`Store::append`], which refuses whole requests. Creates the dataset if there is none.
-    pub fn refuse_columns(&self, dataset: &str, batch: Batch) -> Result<(Batch, Vec<u32>), StoreError> {
-        self.shared().refuse_columns(dataset, batch)
+    /// Reserves the columns of a batch. Fields that would bring the dataset over `dataset_columns_max` are moved to
+    /// [`crate::OVERFLOW_COLUMN`]. [`Store::append`] does the same and does not tell. Creates the dataset if there is none.
+    pub fn fit_columns(&self, dataset: &str, batch: Batch) -> Result<(Batch, Overflow), StoreError> {
+        self.shared().fit_columns(dataset, batch)
     }
 
     /// What a question over [start, end) has to read.
@@ -263,6 +262,8 @@ impl Store {
             compaction_rows: c.compaction_rows.load(Relaxed),
             compaction_failures: c.compaction_failures.load(Relaxed),
             retained_away: c.retained_away.load(Relaxed),
+            overflow_events: c.overflow_events.load(Relaxed),
+            overflow_fields: c.overflow_fields.load(Relaxed),
             cpu_ns: Work::ALL.map(|work| c.cpu_ns[work as usize].load(Relaxed)),
             last_failure: c.failures.lock().values().next().cloned(),
             recovery: shared.recovery.clone(),

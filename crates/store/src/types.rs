@@ -158,6 +158,8 @@ pub struct DatasetInfo {
     pub bytes: u64,
     /// Distinct column names.
     pub n_columns: usize,
+    /// Events with fields in [`crate::OVERFLOW_COLUMN`].
+    pub overflow_events: u64,
     /// Sealed segments.
     pub n_segments: usize,
 }
@@ -278,6 +280,10 @@ pub struct StoreStats {
     pub compaction_failures: u64,
     /// Segments dropped by retention.
     pub retained_away: u64,
+    /// Events of which fields went to [`crate::OVERFLOW_COLUMN`].
+    pub overflow_events: u64,
+    /// Those fields.
+    pub overflow_fields: u64,
     /// CPU time by [`Work`], in nanoseconds, if [`StoreOptions::thread_cpu_ns`] is set.
     pub cpu_ns: [u64; Work::ALL.len()],
     /// The last failure of a background job, if it has not succeeded since.

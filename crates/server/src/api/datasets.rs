@@ -31,6 +31,7 @@ pub(crate) fn dataset_body(d: DatasetInfo) -> DatasetBody {
         n_rows: d.n_rows,
         bytes: d.bytes,
         n_columns: d.n_columns as u64,
+        overflow_events: d.overflow_events,
         n_segments: d.n_segments as u64,
     }
 }

@@ -50,6 +50,8 @@ pub(crate) struct DatasetBody {
     /// Bytes of them.
     pub(crate) bytes: u64,
     pub(crate) n_columns: u64,
+    /// Events with fields in `meta.overflow`, because the dataset had `limits.dataset_columns_max` columns when they came.
+    pub(crate) overflow_events: u64,
     pub(crate) n_segments: u64,
 }
 

@@ -146,7 +146,7 @@ async fn a_full_budget_is_429_with_retry_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn columns_over_the_limit_are_refused_event_by_event() {
+async fn fields_over_the_limit_of_columns_are_kept_as_json() {
     let s = TestServer::with(|s| s.limits.dataset_columns_max = 4).await;
     let body = json!([
         { "time": T0, "data": { "a": 1, "b": 1 } },
@@ -155,11 +155,15 @@ async fn columns_over_the_limit_are_refused_event_by_event() {
         { "time": T0, "data": { "a": 2, "c": 2 } },
     ]);
     let statuses: Vec<Json> = s.post("/1/batch/ds", &body).await.expect(200).json().as_array().unwrap().clone();
-    assert_eq!(statuses[0]["status"], 202);
-    assert_eq!(statuses[1]["status"], 400);
-    assert_eq!(statuses[2], json!({ "status": 400, "error": "Dataset has too many columns." }));
-    assert_eq!(statuses[3]["status"], 202);
-    assert_eq!(s.count("ds").await, 2);
+    assert_eq!(statuses.iter().map(|s| s["status"].as_u64().unwrap()).collect::<Vec<_>>(), [202, 400, 202, 202]);
+    assert_eq!(s.count("ds").await, 3);
+    let dataset = s.get("/api/v1/datasets/ds").await.expect(200).json();
+    assert_eq!((&dataset["n_columns"], &dataset["overflow_events"]), (&json!(5), &json!(1)));
+    let metrics = s.get("/metrics").await.expect(200).text();
+    assert!(
+        metrics.contains("wideye_store_overflow_events_total 1\n") && metrics.contains("wideye_store_overflow_fields_total 1\n"),
+        "{metrics}"
+    );
     s.stop().await;
 }
 

@@ -38,32 +38,35 @@ fn too_much_memory_is_refused_until_it_is_sealed() {
     assert_eq!(numbers(&bed.open(), "d"), (0..30_000).collect::<Vec<_>>());
 }
 
+/// Distinct names, and events with fields in the overflow.
+fn columns(store: &Store, dataset: &str) -> (usize, u64) {
+    let info = store.dataset(dataset).unwrap();
+    (info.n_columns, info.overflow_events)
+}
+
 #[test]
-fn events_with_too_many_columns_are_refused_alone() {
+fn fields_beyond_the_limit_of_columns_overflow() {
     let bed = Bed::new();
-    let store = with_limits(&bed, Limits { dataset_columns_max: 10, ..Limits::default() });
-    let batch = events::batch(&[wide(0, 6), wide(6, 20), wide(4, 10), wide(9, 11), wide(0, 10)]);
-    assert!(matches!(
-        store.append_blocking(vec![Write { dataset: "d".into(), batch: batch.clone() }]),
-        Err(StoreError::TooManyColumns { limit: 10, .. })
-    ));
-    assert_eq!(store.refuse_columns("e", batch.clone()).unwrap().1, [1, 3], "the refused request took no room elsewhere");
-    let (rest, refused) = store.refuse_columns("d", batch).unwrap();
-    assert_eq!((rest.n_rows, refused), (3, vec![1, 3]));
-    store.append_blocking(vec![Write { dataset: "d".into(), batch: rest }]).unwrap();
-    assert_eq!(store.dataset("d").unwrap().n_columns, 10);
-    assert_eq!(store.dataset("d").unwrap().n_rows, 3);
-    let (rest, refused) = store.refuse_columns("D", events::batch(&[wide(10, 11)])).unwrap();
-    assert_eq!((rest.n_rows, refused), (0, vec![0]));
-    store.append_blocking(vec![Write { dataset: "d".into(), batch: rest }]).unwrap();
+    let limits = Limits { dataset_columns_max: 10, ..Limits::default() };
+    let store = with_limits(&bed, limits.clone());
+    let batch = events::batch(&[wide(10, 16), wide(16, 30), wide(14, 20), wide(19, 21), wide(10, 20)]);
+    let (fitted, overflow) = store.fit_columns("d", batch.clone()).unwrap();
+    assert_eq!((fitted.n_rows, overflow.events, overflow.fields, overflow.first), (5, 2, 11, true));
+    // Whoever did not ask gets the same.
+    store.append_blocking(vec![Write { dataset: "d".into(), batch }]).unwrap();
+    store.append_blocking(vec![Write { dataset: "d".into(), batch: fitted }]).unwrap();
+    assert_eq!(columns(&store, "d"), (11, 4));
+    assert_eq!(store.dataset("d").unwrap().n_rows, 10);
+    assert_eq!(store.stats().overflow_fields, 22);
     // The limit holds after a restart, in the log as in segments.
-    for _ in 0..2 {
-        drop(store.clone());
-        store.seal_now().unwrap();
-    }
     drop(store);
-    let store = with_limits(&bed, Limits { dataset_columns_max: 10, ..Limits::default() });
-    assert_eq!(store.refuse_columns("d", events::batch(&[wide(0, 10), wide(3, 11)])).unwrap().1, [1]);
+    let store = with_limits(&bed, limits.clone());
+    assert_eq!(columns(&store, "d"), (11, 4));
+    store.seal_now().unwrap();
+    drop(store);
+    let store = with_limits(&bed, limits);
+    let (_, overflow) = store.fit_columns("d", events::batch(&[wide(10, 20), wide(13, 21)])).unwrap();
+    assert_eq!((overflow.events, overflow.fields), (1, 1));
 }
 
 #[test]
@@ -71,22 +74,18 @@ fn a_flood_of_new_keys_ends_at_the_limit() {
     let bed = Bed::new();
     let store = bed.open();
     let max = Limits::default().dataset_columns_max;
-    let (mut kept, mut refused) = (0, 0);
     for round in 0..20 {
         let events: Vec<Event> = (0..10).map(|i| wide((round * 10 + i) * 1_000, (round * 10 + i + 1) * 1_000)).collect();
-        let (rest, rows) = store.refuse_columns("flood", events::batch(&events)).unwrap();
-        kept += rest.n_rows;
-        refused += rows.len();
-        store.append_blocking(vec![Write { dataset: "flood".into(), batch: rest }]).unwrap();
+        store.append_blocking(vec![write("flood", &events)]).unwrap();
     }
-    assert_eq!((kept, refused), (max / 1_000, 200 - max / 1_000));
-    assert_eq!(store.dataset("flood").unwrap().n_columns, max);
+    assert_eq!(columns(&store, "flood"), (max + 1, (200 - max / 1_000) as u64));
     // No harm to others, nor to events without new keys.
     store.append_blocking(vec![numbered("other", 0..3), write("flood", &[wide(0, 1_000)])]).unwrap();
     store.seal_now().unwrap();
     drop(store);
     let store = bed.open();
-    assert_eq!(store.dataset("flood").unwrap().n_columns, max);
+    assert_eq!(columns(&store, "flood"), (max + 1, (200 - max / 1_000) as u64));
+    assert_eq!(store.dataset("flood").unwrap().n_rows, 201);
     assert_eq!(numbers(&store, "other"), [0, 1, 2]);
 }
 

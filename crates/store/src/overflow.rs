@@ -1,0 +1,187 @@
+//! Fields for which a dataset has no column left are kept as JSON in one column of text.
+//!
+//! Owns: that such fields are not lost, and what they look like. Never does: decide which fields they are (`columns`).
+
+use model::{Batch, BatchColumn, Limits, StrDict, Values, write_id};
+use serde_json::Value as Json;
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The column of text that keeps, as a JSON object, the fields of an event that have no column of their own.
+pub const OVERFLOW_COLUMN: &str = "meta.overflow";
+
+/// In that object: how many fields did not fit in it.
+const LEFT_OUT: &str = "meta.fields_left_out";
+
+/// What became of a batch that brought more columns than there is room for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Overflow {
+    /// Events with fields in [`OVERFLOW_COLUMN`].
+    pub events: usize,
+    /// Those fields.
+    pub fields: usize,
+    /// Whether it is the first time for the dataset since the start.
+    pub first: bool,
+}
+
+/// The fields of one event.
+#[derive(Default)]
+struct Fields {
+    /// `"name":value`, separated by commas.
+    json: String,
+    left_out: usize,
+}
+
+impl Fields {
+    fn add(&mut self, name: &str, value: &Json) {
+        let field = format!("{}:{value}", Json::from(name));
+        if self.json.len() + field.len() > Limits::OVERFLOW_BYTES_CEILING {
+            self.left_out += 1;
+            return;
+        }
+        self.comma();
+        self.json.push_str(&field);
+    }
+
+    fn comma(&mut self) {
+        if !self.json.is_empty() {
+            self.json.push(',');
+        }
+    }
+
+    /// What the event had in the column already: fields that overflowed when it was exported, if it is an object.
+    fn sent(&mut self, text: &str) {
+        match text.strip_prefix('{').and_then(|t| t.strip_suffix('}')) {
+            Some(inner) if !inner.is_empty() && self.json.len() + inner.len() <= Limits::OVERFLOW_BYTES_CEILING => {
+                self.comma();
+                self.json.push_str(inner);
+            }
+            Some("") => {}
+            _ => self.add(OVERFLOW_COLUMN, &Json::from(text)),
+        }
+    }
+
+    fn text(mut self) -> String {
+        if self.left_out > 0 {
+            self.comma();
+            self.json.push_str(&format!("\"{LEFT_OUT}\":{}", self.left_out));
+        }
+        format!("{{{}}}", self.json)
+    }
+}
+
+fn json(values: &Values, i: usize) -> Json {
+    let id = |raw: &[u8]| {
+        let mut text = String::new();
+        if let Some(kind) = values.kind().id() {
+            write_id(kind, raw, &mut text);
+        }
+        Json::from(text)
+    };
+    match values {
+        Values::Str { codes, dict } => Json::from(String::from_utf8_lossy(dict.get(codes[i]))),
+        Values::Int(v) => Json::from(v[i]),
+        Values::Float(v) => Json::from(v[i]),
+        Values::Bool(v) => Json::from(v[i]),
+        Values::Hex8(v) => id(&v[i]),
+        Values::Hex16(v) | Values::Uuid(v) => id(&v[i]),
+    }
+}
+
+/// Calls `f` with (row, position) of each cell.
+fn each_cell(column: &BatchColumn, mut f: impl FnMut(u32, usize)) {
+    match &column.rows {
+        Some(rows) => rows.iter().enumerate().for_each(|(i, row)| f(*row, i)),
+        None => (0..column.values.len()).for_each(|i| f(i as u32, i)),
+    }
+}
+
+/// Moves the columns at these positions (ascending) into the one for what overflows. Answers how many events and fields that were.
+pub(crate) fn fold(batch: Batch, over: &[usize]) -> (Batch, Overflow) {
+    if over.is_empty() {
+        return (batch, Overflow::default());
+    }
+    let Batch { n_rows, times, sample_rates, columns } = batch;
+    let mut kept = Vec::with_capacity(columns.len() + 1 - over.len());
+    let mut by_row: BTreeMap<u32, Fields> = BTreeMap::new();
+    let (mut over, mut overflow, mut sent) = (over.iter().copied().peekable(), Overflow::default(), Vec::new());
+    for (i, column) in columns.into_iter().enumerate() {
+        let ours = &*column.name == OVERFLOW_COLUMN;
+        if over.next_if_eq(&i).is_some() {
+            overflow.fields += column.values.len();
+            each_cell(&column, |row, i| by_row.entry(row).or_default().add(&column.name, &json(&column.values, i)));
+        } else if ours {
+            sent.push(column);
+        } else {
+            kept.push(column);
+        }
+    }
+    overflow.events = by_row.len();
+    for column in sent {
+        each_cell(&column, |row, i| {
+            let fields = by_row.entry(row).or_default();
+            match json(&column.values, i) {
+                Json::String(text) => fields.sent(&text),
+                other => fields.add(OVERFLOW_COLUMN, &other),
+            }
+        });
+    }
+    let (mut rows, mut codes, mut dict) = (Vec::new(), Vec::new(), StrDict::default());
+    for (row, fields) in by_row {
+        rows.push(row);
+        codes.push(dict.insert(fields.text().as_bytes()));
+    }
+    let rows = (rows.len() < n_rows).then_some(rows);
+    kept.push(BatchColumn { name: Arc::from(OVERFLOW_COLUMN), rows, values: Values::Str { codes, dict } });
+    (Batch { n_rows, times, sample_rates, columns: kept }, overflow)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use model::BatchBuilder;
+
+    #[test]
+    fn what_has_no_column_is_kept_as_json() {
+        let mut b = BatchBuilder::new();
+        let names = ["a", "te\"xt", "float", "yes", "id", OVERFLOW_COLUMN];
+        let c: Vec<_> = names.iter().map(|n| b.column(n)).collect();
+        b.begin();
+        b.int(c[0], 7);
+        b.str(c[1], "x\ny");
+        b.float(c[2], 0.5);
+        b.end(0, 1.0);
+        b.begin();
+        b.int(c[0], 8);
+        b.end(1, 1.0);
+        b.begin();
+        b.bool(c[3], true);
+        b.str(c[4], "0123456789abcdef");
+        b.str(c[5], r#"{"old":1}"#);
+        b.end(2, 1.0);
+        b.begin();
+        b.str(c[5], "no object");
+        b.end(3, 1.0);
+        let batch = b.finish();
+        let over: Vec<usize> = (0..batch.columns.len()).filter(|i| !["a", OVERFLOW_COLUMN].contains(&&*batch.columns[*i].name)).collect();
+        let (batch, overflow) = fold(batch, &over);
+        assert_eq!(overflow, Overflow { events: 2, fields: 4, first: false });
+        assert_eq!(batch.columns.iter().map(|c| &*c.name).collect::<Vec<_>>(), ["a", OVERFLOW_COLUMN]);
+        let column = &batch.columns[1];
+        assert_eq!(column.rows.as_deref(), Some(&[0, 2, 3][..]));
+        let found: Vec<Json> = (0..3).map(|i| serde_json::from_str(json(&column.values, i).as_str().unwrap()).unwrap()).collect();
+        assert_eq!(found[0], serde_json::json!({"te\"xt": "x\ny", "float": 0.5}));
+        assert_eq!(found[1], serde_json::json!({"yes": true, "id": "0123456789abcdef", "old": 1}));
+        assert_eq!(found[2], serde_json::json!({"meta.overflow": "no object"}));
+    }
+
+    #[test]
+    fn its_bytes_are_bounded() {
+        let mut fields = Fields::default();
+        let long = Json::from("x".repeat(1000));
+        (0..2_000).for_each(|i| fields.add(&format!("f{i}"), &long));
+        let text = fields.text();
+        assert!(text.len() <= Limits::OVERFLOW_BYTES_CEILING + 64);
+        let object: serde_json::Map<String, Json> = serde_json::from_str(&text).unwrap();
+        assert_eq!(object.len() - 1 + object[LEFT_OUT].as_u64().unwrap() as usize, 2_000);
+    }
+}
