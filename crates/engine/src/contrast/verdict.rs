@@ -99,7 +99,8 @@ pub(super) fn verdict(name: &Arc<str>, mut counted: Counted, totals: &Totals, pl
     let gap = missing.selection.weight > 0.0 || missing.other.weight > 0.0;
     judge.tests = supported.len() as f64 + f64::from(u8::from(gap)) + 2.0 * f64::from(u8::from(!numbers.is_empty()));
     judge_values(&mut judge, &supported);
-    judge_prefixes(&mut judge, &counted.prefixes, base);
+    let same_times = (plan.selection.start_ns, plan.selection.end_ns) == (plan.other.start_ns, plan.other.end_ns);
+    judge_prefixes(&mut judge, &counted.prefixes, base, |text| !tells_time(text, same_times));
     if gap && judge.supported(missing) | judge.supported(present) {
         let d = difference(missing, all);
         let test = if d.effect() > 0.0 { Test::Missing } else { Test::Exists };
@@ -205,11 +206,19 @@ fn judge_values(judge: &mut Judge<'_>, supported: &[&(Cell, Pair)]) {
     }
 }
 
+/// Whether a beginning says when an event was rather than what it was: that of a time, or, of populations that lie at different
+/// times, that of a counter or an id in the order of time, all of which have digits.
+fn tells_time(text: &str, same_times: bool) -> bool {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    digits >= 4 || !same_times && text.bytes().any(|b| b.is_ascii_digit())
+}
+
 /// Beginnings of texts, where they say more than any one value.
-fn judge_prefixes(judge: &mut Judge<'_>, prefixes: &[(String, Pair)], base: impl Fn(Pair) -> Pair) {
+fn judge_prefixes(judge: &mut Judge<'_>, prefixes: &[(String, Pair)], base: impl Fn(Pair) -> Pair, may: impl Fn(&str) -> bool) {
     let (all, tests, best) = (judge.all, judge.tests + prefixes.len() as f64, judge.best());
     let mut better: Vec<(&str, Difference, f64)> = prefixes
         .iter()
+        .filter(|(text, _)| may(text))
         .map(|(text, p)| (text.as_str(), base(*p)))
         .filter(|(_, p)| judge.supported(*p))
         .map(|(text, p)| (text, difference(p, all)))
@@ -353,4 +362,20 @@ fn bucket_quantiles(numbers: &[(u32, Pair)], side: fn(&Pair) -> Mass, whole: boo
             (*name, value.map_or(Cell::Null, Cell::number))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tells_time;
+
+    #[test]
+    fn beginnings_of_times_and_counters_are_no_vocabulary() {
+        for text in ["2026-11-22T13:", "1763"] {
+            assert!(tells_time(text, true) && tells_time(text, false), "{text}");
+        }
+        for text in ["01JDX", "seq-0001", "/api/v2/"] {
+            assert!(!tells_time(text, true) && tells_time(text, false), "{text}");
+        }
+        assert!(!tells_time("timeout after ", false) && !tells_time("Mc", false));
+    }
 }
