@@ -18,7 +18,7 @@ from lib.server import BINARY, Server, free_port
 from lib.times import T0
 
 ERROR = trace_pb2.Status(code=trace_pb2.Status.STATUS_CODE_ERROR, message="card refused")
-NAMES = ["list_datasets", "list_columns", "list_values", "query", "contrast", "trace", "markers"]
+NAMES = ["list_datasets", "list_columns", "list_values", "query", "contrast", "trace", "service_map", "markers"]
 CHARS_MAX = 20_000
 
 
@@ -111,7 +111,7 @@ def test_what_is_there(way, shop):
 
 @WAYS
 def test_every_tool(way, shop):
-    datasets, columns, values, query, series, contrast, trace, span, markers = texts(
+    datasets, columns, values, query, series, contrast, trace, span, services, markers = texts(
         way, shop,
         ("list_datasets", {}),
         ("list_columns", {"dataset": "frontend", "matching": "Status"}),
@@ -121,6 +121,7 @@ def test_every_tool(way, shop):
         ("contrast", {"dataset": "frontend", "select": "duration_ms > 100", "last": "1h"}),
         ("trace", {"id": shop.bad[0], "columns": ["amount"]}),
         ("trace", {"id": shop.bad[0], "span": "1"}),
+        ("service_map", {"last": "1h"}),
         ("markers", {"dataset": "frontend"}),
     )
     assert "frontend | 200 | " in datasets and "checkout | 200 | " in datasets
@@ -134,6 +135,7 @@ def test_every_tool(way, shop):
     assert "#0 frontend POST /buy +0 405 ERROR" in trace and "\n  #1 checkout charge card +2 400 ERROR" in trace and "amount=12.5" in trace
     assert "errors began in: #1 checkout charge card" in trace
     assert "  amount: 12.5" in span and '  name: "charge card"' in span
+    assert "frontend -> checkout | 200 | 10 | " in services
     assert "| deploy | build 8 | frontend |" in markers
 
 

@@ -432,7 +432,7 @@ pub(crate) struct McpArgs {
     pub(crate) server: ServerArgs,
 }
 
-const MCP_HELP: &str = r#"An agent starts this program and speaks the Model Context Protocol with it. The tools are read-only: list_datasets, list_columns, list_values, query, contrast, trace, markers. A running server offers the same tools over HTTP at /mcp.
+const MCP_HELP: &str = r#"An agent starts this program and speaks the Model Context Protocol with it. The tools are read-only: list_datasets, list_columns, list_values, query, contrast, trace, service_map, markers. A running server offers the same tools over HTTP at /mcp.
 
 Examples:
   wideye mcp

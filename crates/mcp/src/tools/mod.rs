@@ -4,6 +4,7 @@
 
 mod contrast;
 mod lists;
+mod map;
 mod query;
 mod trace;
 
@@ -125,7 +126,7 @@ fn times() -> [(&'static str, Json); 3] {
 const CONDITIONS: &str = "Conditions that all hold: \"http.status_code >= 500\", \"error = true\", \"name starts-with \\\"GET /\\\"\", \"geo in (DE, FR)\", \"user.id exists\". Signs: = != > >= < <=; words: contains, starts-with, ends-with, does-not-contain, exists, does-not-exist, in, not-in. Columns may carry root. parent. child. any. none. for other spans of the same trace. A single text may join with or. Or objects {column, op, value}";
 
 /// All tools, in the order in which an agent is likely to want them.
-pub(crate) static ALL: [Tool; 7] = [
+pub(crate) static ALL: [Tool; 8] = [
     Tool {
         name: "list_datasets",
         title: "List datasets",
@@ -185,6 +186,13 @@ pub(crate) static ALL: [Tool; 7] = [
         required: &["id"],
     },
     Tool {
+        name: "service_map",
+        title: "Show which service calls which",
+        description: "Services and the calls between them, databases and queues included: how often, share of errors, P50 and P95. Good for where in a system a problem sits; then contrast in the dataset of that service. Example: {\"services\": [\"checkout\"], \"last\": \"1h\"}",
+        properties: map::properties,
+        required: &[],
+    },
+    Tool {
         name: "markers",
         title: "List markers",
         description: "Deploys and other things that happened, newest first, with their times. Good for what changed before a problem; then contrast with select_from at that time. Example: {\"dataset\": \"frontend\", \"last\": \"1d\"}",
@@ -215,6 +223,7 @@ pub(crate) async fn run(tool: &'static Tool, arguments: Map<String, Json>, conte
         "query" => query::run(&args, context).await,
         "contrast" => contrast::run(&args, context).await,
         "trace" => trace::run(&args, context).await,
+        "service_map" => map::run(&args, context).await,
         _ => lists::markers(&args, context).await,
     }
 }
