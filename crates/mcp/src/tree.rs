@@ -366,7 +366,7 @@ mod tests {
         let list = |f: &dyn Fn(usize) -> i64| (0..rows).map(f).collect::<Vec<i64>>();
         let ids: Vec<String> = (0..rows).map(|r| format!("{r:016x}")).collect();
         json!({
-            "kinds": ["span", "span_event", "link", "log", "other", "missing"], "names": ["", "GET /", "call", "read"], "services": ["", "web", "cache"],
+            "kinds": ["span", "span_event", "link", "log", "event", "missing"], "names": ["", "GET /", "call", "read"], "services": ["", "web", "cache"],
             "summary": {"root": {"service": "web", "name": "GET /"}, "start_time": "2026-09-21T00:00:00.5Z", "duration_ms": 100.0, "n_spans": rows,
                 "n_errors": 1, "n_span_events": 0, "n_logs": 0, "services": [{"service": "web", "n_spans": 3, "n_errors": 1, "critical_path_ms": 100.0}]},
             "warnings": [{"code": "x", "message": "something is odd"}], "flags": {"error": [2]},
