@@ -126,13 +126,12 @@ async fn a_full_budget_is_429_with_retry_after() {
     let mut holder = tokio::net::TcpStream::connect(s.http).await.unwrap();
     let head = "POST /1/batch/ds HTTP/1.1\r\nHost: localhost\r\nContent-Length: 991\r\n\r\n";
     holder.write_all(format!("{head}{}", " ".repeat(990)).as_bytes()).await.unwrap();
+    // Before others come: who asks second is refused.
+    while !s.get("/metrics").await.expect(200).text().contains("wideye_ingest_inflight_bytes 990\n") {
+        tokio::task::yield_now().await;
+    }
     let row = json!([{ "time": T0, "data": { "text": "x".repeat(200) } }]);
-    let refused = loop {
-        let reply = s.post("/1/batch/ds", &row).await;
-        if reply.status != 200 {
-            break reply;
-        }
-    };
+    let refused = s.post("/1/batch/ds", &row).await;
     assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
     assert!(!refused.error().is_empty());
     drop(holder);
