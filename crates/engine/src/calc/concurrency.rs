@@ -3,6 +3,7 @@
 //! Owns: overlaps of spans with buckets. Never does: read blocks.
 
 use super::count::{CellMap, grow};
+use super::total::Total;
 use model::TimeNs;
 
 /// Buckets and range that spans are laid over.
@@ -25,16 +26,17 @@ pub(crate) struct Concurrency {
     total: Vec<f64>,
     /// In buckets that a span covers in part, per group; one list per bucket.
     partly: Vec<Vec<f64>>,
-    /// Change of the weight of spans that cover a bucket wholly, from the bucket before to this one.
-    step: Vec<Vec<f64>>,
+    /// Change of the weight of spans that cover a bucket wholly, from the bucket before to this one: what comes goes again, so
+    /// that nothing may be left of it.
+    step: Vec<Vec<Total>>,
     /// The bucket that was met last: spans come in order of time, so the next begins there, too.
     near: (TimeNs, TimeNs, usize),
 }
 
 impl Concurrency {
     pub(crate) fn new(plan: ConcurrencyPlan) -> Concurrency {
-        let lists = || vec![Vec::new(); plan.n_buckets + usize::from(plan.n_buckets > 0)];
-        Concurrency { plan, n_groups: 0, total: Vec::new(), partly: lists(), step: lists(), near: (0, 0, 0) }
+        let n = plan.n_buckets + usize::from(plan.n_buckets > 0);
+        Concurrency { plan, n_groups: 0, total: Vec::new(), partly: vec![Vec::new(); n], step: vec![Vec::new(); n], near: (0, 0, 0) }
     }
 
     pub(crate) fn resize(&mut self, n_groups: usize) {
@@ -84,19 +86,21 @@ impl Concurrency {
         if last > first + 1 {
             grow(&mut self.step[first + 1], self.n_groups);
             grow(&mut self.step[last], self.n_groups);
-            self.step[first + 1][group as usize] += weight;
-            self.step[last][group as usize] -= weight;
+            self.step[first + 1][group as usize].add(weight);
+            self.step[last][group as usize].add(-weight);
         }
         true
     }
 
     pub(crate) fn merge(&mut self, other: &Concurrency, map: CellMap<'_>) {
         map.each(other.total.len(), |from, to| self.total[to] += other.total[from]);
-        for (mine, theirs) in [(&mut self.partly, &other.partly), (&mut self.step, &other.step)] {
-            for (a, b) in mine.iter_mut().zip(theirs).filter(|(_, b)| !b.is_empty()) {
-                grow(a, self.n_groups);
-                map.each(b.len(), |from, to| a[to] += b[from]);
-            }
+        for (a, b) in self.partly.iter_mut().zip(&other.partly).filter(|(_, b)| !b.is_empty()) {
+            grow(a, self.n_groups);
+            map.each(b.len(), |from, to| a[to] += b[from]);
+        }
+        for (a, b) in self.step.iter_mut().zip(&other.step).filter(|(_, b)| !b.is_empty()) {
+            grow(a, self.n_groups);
+            map.each(b.len(), |from, to| a[to].merge(b[from]));
         }
     }
 
@@ -107,21 +111,22 @@ impl Concurrency {
     }
 
     /// The same per bucket, for all groups: call with buckets in order, keeping `whole` between them.
-    pub(crate) fn of_bucket(&self, bucket: usize, whole: &mut Vec<f64>, out: &mut Vec<f64>) {
-        whole.resize(self.n_groups, 0.0);
+    pub(crate) fn of_bucket(&self, bucket: usize, whole: &mut Vec<Total>, out: &mut Vec<f64>) {
+        whole.resize(self.n_groups, Total::ZERO);
         for (w, s) in whole.iter_mut().zip(&self.step[bucket]) {
-            *w += s;
+            w.merge(*s);
         }
         out.clear();
-        out.extend_from_slice(whole);
+        out.extend(whole.iter().map(Total::value));
         for (o, p) in out.iter_mut().zip(&self.partly[bucket]) {
             *o += p / self.plan.bucket_ns as f64;
         }
     }
 
     pub(crate) fn memory(&self) -> usize {
-        let lists = self.partly.iter().chain(&self.step).map(Vec::capacity).sum::<usize>();
-        8 * (self.total.capacity() + lists) + 48 * self.partly.capacity()
+        let partly = self.partly.iter().map(Vec::capacity).sum::<usize>();
+        let steps = self.step.iter().map(Vec::capacity).sum::<usize>();
+        8 * (self.total.capacity() + partly) + size_of::<Total>() * steps + 48 * self.partly.capacity()
     }
 }
 
@@ -149,5 +154,23 @@ mod tests {
         assert_eq!(all, [1.0, 1.6, 1.0, 1.0, 1.5]);
         let expected = (6.0 + 40.0 + 10.0) / 45.0;
         assert!((c.of_range(0) - expected).abs() < 1e-9);
+    }
+
+    #[test]
+    fn nothing_is_left_of_weights_that_ended() {
+        let plan = ConcurrencyPlan { start_ns: 0, end_ns: 1_000, first_ns: 0, bucket_ns: 10, n_buckets: 100 };
+        let mut c = Concurrency::new(plan);
+        c.resize(1);
+        for i in 0..200 {
+            c.add(0, i % 20, 0.000_5 + i as f64 * 1e-6, 1.0 + i as f64 / 7.0);
+        }
+        let (mut whole, mut out) = (Vec::new(), Vec::new());
+        let last = (0..100)
+            .map(|b| {
+                c.of_bucket(b, &mut whole, &mut out);
+                out[0]
+            })
+            .last();
+        assert!(last.is_some_and(|v| v.abs() < 1e-20), "{last:?}");
     }
 }
