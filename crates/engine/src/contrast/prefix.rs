@@ -12,9 +12,7 @@ const COVERS_MIN: f64 = 0.05;
 /// Different values of the selection from which on beginnings are looked for; of fewer each is looked at by itself.
 const VALUES_MIN: usize = 8;
 /// Beyond so many different values a column is no vocabulary: nothing is looked for.
-const VALUES_MAX: usize = 1 << 16;
-/// Values in which beginnings are looked for; of more, every so many-th.
-const VALUES_READ: usize = 1 << 14;
+const VALUES_MAX: usize = 1 << 14;
 
 /// Beginnings of texts, in order, with what the values that begin so weigh.
 #[derive(Default)]
@@ -23,16 +21,11 @@ pub(super) struct Prefixes(Vec<(String, Pair)>);
 impl Prefixes {
     /// Those that many events of the selection share and several values have, of values with their weights in the selection.
     pub(super) fn of<'v>(values: impl ExactSizeIterator<Item = (&'v Cell, Mass)>, selection: Mass) -> Prefixes {
-        let n = values.len();
-        if !(VALUES_MIN..=VALUES_MAX).contains(&n) {
+        if !(VALUES_MIN..=VALUES_MAX).contains(&values.len()) {
             return Prefixes::default();
         }
-        // The values come by weight, so every so many-th is a fair sample.
-        let step = n.div_ceil(VALUES_READ);
-        let mut texts: Vec<(&str, f64)> = values
-            .step_by(step)
-            .filter_map(|(cell, mass)| if let Cell::Str(text) = cell { Some((&**text, mass.weight * step as f64)) } else { None })
-            .collect();
+        let mut texts: Vec<(&str, f64)> =
+            values.filter_map(|(cell, mass)| if let Cell::Str(text) = cell { Some((&**text, mass.weight)) } else { None }).collect();
         texts.sort_unstable_by(|a, b| a.0.cmp(b.0));
         let needed = COVERS_MIN * selection.weight;
         let mut found: Vec<(f64, String)> = Vec::new();
