@@ -230,4 +230,6 @@ async fn the_server_tells_of_calls_in_its_own_events() {
     let outer = named("POST /mcp");
     assert_eq!((&outer["mcp.method.name"], &outer["gen_ai.tool.name"]), (&json!("tools/call"), &json!("query")));
     assert_eq!(named("POST /api/v1/query")["wideye.query.rows_matched"], 2_000);
+    // It writes as long as it runs.
+    s.stop().await;
 }
