@@ -191,6 +191,25 @@ def test_what_is_found(server, service):
     assert find(server, service + "-x", tags='{"n":"500"}') == [ids["plain"].hex()]
 
 
+def test_dependencies(fresh_server):
+    server = fresh_server
+    assert get(server, "/api/dependencies", endTs=END // 1000) == envelope([])
+    trace_id, ids = os.urandom(16), [os.urandom(8) for _ in range(4)]
+    span = lambda i, parent, start=0: otlp.span("x", trace_id=trace_id, span_id=ids[i], parent=ids[parent] if parent is not None else b"", start=start)
+    ship(server, "a", span(0, None), span(1, 0))
+    ship(server, "b", span(2, 1, 1), otlp.span("y", trace_id=trace_id, parent=ids[1], start=2))
+    ship(server, "c", span(3, 2, 3), otlp.span("orphan", trace_id=trace_id, parent=os.urandom(8)))
+    edges = lambda **params: sorted((e["parent"], e["child"], e["callCount"]) for e in get(server, "/api/dependencies", **params)["data"])
+    both = {"endTs": (T0 + 10) * 1000, "lookback": 60_000}
+    assert edges(**both) == [("a", "b", 2), ("b", "c", 1)]
+    assert edges(**both, service="c") == [("b", "c", 1)]
+    # When the called span began counts, and ends are inclusive.
+    assert edges(endTs=(T0 + 2) * 1000, lookback=1_000) == [("a", "b", 2)]
+    assert edges(endTs=(T0 + 2) * 1000, lookback=999) == [("a", "b", 1)]
+    assert edges() == []
+    assert get(server, "/api/dependencies", 400, endTs="x")["errors"][0]["code"] == 400
+
+
 def test_what_is_wrong_is_said_as_jaeger_says_it(server):
     for params in ({}, {"service": "x", "start": "now"}, {"service": "x", "limit": "many"}, {"service": "x", "limit": 10_001}, {"service": "x", "minDuration": "5"},
                    {"service": "x", "minDuration": "2s", "maxDuration": "1s"}, {"service": "x", "tag": "no-colon"}, {"service": "x", "tags": "{"}):

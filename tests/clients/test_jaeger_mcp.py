@@ -157,6 +157,11 @@ def test_forecasts(shop):
     assert capacity["predicted_throughput"] >= 0
 
 
+def test_dependencies(shop):
+    [edges] = call(shop, ("get_dependencies", {}))
+    assert edges["edges"] == [{"parent": "frontend", "child": "checkout", "call_count": N_GOOD + N_SLOW}]
+
+
 def test_failures_are_understood(shop):
     async def texts():
         out = []

@@ -31,16 +31,17 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(READ, get.clone(), "/api/operations", operations)
         .add(READ, get.clone(), "/api/traces", traces)
         .add(READ, get.clone(), "/api/traces/{id}", trace)
+        .add(READ, get.clone(), "/api/dependencies", dependencies)
         // What newer versions of its front end ask for instead.
         .add(READ, get.clone(), "/api/v3/services", services_v3)
         .add(READ, get, "/api/v3/operations", operations_v3)
 }
 
 /// Answers with what `read` finds, on a thread that may block.
-async fn answer<T: serde::Serialize>(call: &Call, read: impl FnOnce(&Reader<'_>) -> Result<T, Failure> + Send + 'static) -> Answer {
+async fn answer<T: serde::Serialize>(call: &Call, read: impl FnOnce(Reader<'_>) -> Result<T, Failure> + Send + 'static) -> Answer {
     let run = call.app.runs.begin();
     let bytes = on_engine(&call.app, &run, crate::time::now(), move |app, run| {
-        serde_json::to_vec(&read(&Reader::new(app, run))?).map_err(crate::api::query::not_json)
+        serde_json::to_vec(&read(Reader::new(app, run))?).map_err(crate::api::query::not_json)
     })
     .await?;
     Ok(bytes_response(StatusCode::OK, "application/json", bytes))
@@ -76,6 +77,13 @@ async fn operations_v3(call: Call, _body: Body) -> Answer {
     let service = params.service()?;
     let kind = params.first("span_kind").or_else(|| params.first("spanKind"));
     answer(&call, move |reader| Ok(OperationsV3 { operations: reader.operations(&service, kind.as_deref())? })).await
+}
+
+async fn dependencies(call: Call, _body: Body) -> Answer {
+    let params = Params::new(call.parts.uri.query());
+    let range = params.dependencies_range(crate::time::now())?;
+    let service = params.first("service");
+    answer(&call, move |reader| Ok(Envelope::of(reader.dependencies(range, service)?))).await
 }
 
 async fn traces(call: Call, _body: Body) -> Answer {

@@ -139,6 +139,16 @@ impl Params {
         }
         Ok(tags)
     }
+
+    /// The range that `/api/dependencies` is asked for, in milliseconds, and by default the last day.
+    pub(super) fn dependencies_range(&self, now: TimeNs) -> Result<Range, Failure> {
+        let end = self.integer("endTs")?.map_or(now, |ms| ms.saturating_mul(NS_PER_MS));
+        let lookback = self.integer("lookback")?.map_or(86_400 * NS_PER_SECOND, |ms| ms.saturating_mul(NS_PER_MS));
+        if lookback < 0 {
+            return Err(Failure::invalid("lookback must not be negative"));
+        }
+        Ok((end.saturating_sub(lookback), end.saturating_add(NS_PER_MS)))
+    }
 }
 
 /// Ends are inclusive, and no finer than microseconds.

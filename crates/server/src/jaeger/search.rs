@@ -5,10 +5,11 @@
 use super::convert;
 use super::params::{Range, TraceQuery, spellings};
 use super::tags::condition;
-use super::wire::{Operation, Trace};
+use super::wire::{Dependency, Operation, Trace};
 use crate::app::App;
 use crate::error::Failure;
-use engine::{Cell, EngineError, Plan, RawEvent, Run, SeriesMode};
+use crate::time::rfc3339;
+use engine::{Cell, EngineError, Plan, RawEvent, Run, SeriesMode, ServiceEdge, ServiceMapSpec};
 use model::query::{Calculation, Filter, FilterOp, QuerySpec};
 use model::{Limits, NS_PER_SECOND, TimeNs, Value};
 use serde_json::Value as Json;
@@ -152,6 +153,18 @@ impl<'a> Reader<'a> {
             }
         }
         Ok(found.into_iter().collect())
+    }
+
+    /// How often services call each other, most often first.
+    pub(super) fn dependencies(self, range: Range, service: Option<String>) -> Result<Vec<Dependency>, Failure> {
+        let limit = i64::try_from(self.app.settings.limits.map_edges_max).ok();
+        let (start_time, end_time) = (Some(rfc3339(range.0).into()), Some(rfc3339(range.1).into()));
+        let query = QuerySpec { start_time, end_time, ..QuerySpec::default() };
+        let services = service.into_iter().collect();
+        let spec = ServiceMapSpec { query, services, calls_only: true, limit, ..ServiceMapSpec::default() };
+        let map = self.app.engine.service_map(&Scope::All, &spec, self.run)?;
+        let call = |e: ServiceEdge| Dependency { parent: e.caller, child: e.callee, call_count: e.numbers.count.round() as u64 };
+        Ok(map.edges.into_iter().map(call).collect())
     }
 
     /// The newest traces with a span as asked for, the newest first, each with all its spans.

@@ -5,6 +5,7 @@
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::json;
+use std::sync::Arc;
 
 /// Integers that JavaScript keeps exactly; others are written as text.
 const SAFE_INTEGER: i64 = (1 << 53) - 1;
@@ -60,6 +61,15 @@ pub(crate) fn failure(status: u16, message: &str) -> serde_json::Value {
 pub(super) struct Operation {
     pub(super) name: String,
     pub(super) span_kind: String,
+}
+
+/// How often one service calls another.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Dependency {
+    pub(super) parent: Arc<str>,
+    pub(super) child: Arc<str>,
+    pub(super) call_count: u64,
 }
 
 /// The third version of its API has no envelope.

@@ -5,9 +5,12 @@
 
 use super::SegmentError;
 use model::{ColumnKind, IdKind, hash128, write_id};
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    cell::RefCell,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 /// Entries of a page, at most.
@@ -28,6 +31,8 @@ pub(super) enum Effort {
 }
 
 const ZSTD_LEVEL: i32 = 3;
+/// Compressing a smaller page costs more than the bytes that it saves.
+const SMALL_PAGE_BYTES: usize = 256;
 
 pub(super) fn put_varint(mut v: u32, out: &mut Vec<u8>) {
     while v >= 0x80 {
@@ -50,63 +55,90 @@ pub(super) fn get_varint(b: &mut &[u8]) -> Option<u32> {
     None
 }
 
+thread_local! {
+    /// Setting one up costs more than compressing a small page.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+fn compress(page: &[u8]) -> Option<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        if compressor.is_none() {
+            *compressor = zstd::bulk::Compressor::new(ZSTD_LEVEL).ok();
+        }
+        compressor.as_mut()?.compress(page).ok()
+    })
+}
+
 fn write_counts(counts: &[u32], out: &mut Vec<u8>) {
-    let mut bytes = Vec::with_capacity(counts.len() * 2);
+    let head = out.len();
+    out.extend_from_slice(&[0; 8]);
     for &c in counts {
-        put_varint(c, &mut bytes);
+        put_varint(c, out);
     }
-    out.extend_from_slice(&(bytes.len() as u32).to_le_bytes());
-    out.extend_from_slice(&crc32c::crc32c(&bytes).to_le_bytes());
-    out.extend_from_slice(&bytes);
+    let bytes = &out[head + 8..];
+    let (n, crc) = (bytes.len() as u32, crc32c::crc32c(bytes));
+    out[head..head + 4].copy_from_slice(&n.to_le_bytes());
+    out[head + 4..head + 8].copy_from_slice(&crc.to_le_bytes());
+}
+
+/// What [`write_text`] uses again for the next dictionary.
+#[derive(Default)]
+pub(super) struct TextBuffers {
+    /// The page table.
+    pages: Vec<u8>,
+    body: Vec<u8>,
+    page: Vec<u8>,
 }
 
 /// Appends a text dictionary; `get(i)` are its entries, ascending. Answers the bytes of text.
-pub(super) fn write_text<'a>(counts: &[u32], get: impl Fn(usize) -> &'a [u8], effort: Effort, out: &mut Vec<u8>) -> u64 {
+pub(super) fn write_text<'a>(
+    counts: &[u32],
+    get: impl Fn(usize) -> &'a [u8],
+    effort: Effort,
+    buffers: &mut TextBuffers,
+    out: &mut Vec<u8>,
+) -> u64 {
     write_counts(counts, out);
-    let mut pages: Vec<[u8; PAGE_RECORD]> = Vec::new();
-    let mut body: Vec<u8> = Vec::new();
-    let mut page: Vec<u8> = Vec::new();
+    let TextBuffers { pages, body, page } = buffers;
+    pages.clear();
+    body.clear();
+    page.clear();
     let (mut first, mut text_bytes) = (0usize, 0u64);
     let mut close = |first: usize, page: &mut Vec<u8>| {
         let packed = match effort {
-            Effort::Small if page.len() > 64 => zstd::bulk::compress(page, ZSTD_LEVEL).ok().filter(|z| z.len() < page.len()),
+            Effort::Small if page.len() > SMALL_PAGE_BYTES => compress(page).filter(|z| z.len() < page.len()),
             _ => None,
         };
         let start = body.len() as u32;
         body.extend_from_slice(packed.as_deref().unwrap_or(page));
         let stored = &body[start as usize..];
-        let mut record = [0; PAGE_RECORD];
-        for (slot, v) in
-            record.chunks_exact_mut(4).zip([first as u32, start, stored.len() as u32, page.len() as u32, crc32c::crc32c(stored)])
-        {
-            slot.copy_from_slice(&v.to_le_bytes());
+        for v in [first as u32, start, stored.len() as u32, page.len() as u32, crc32c::crc32c(stored)] {
+            pages.extend_from_slice(&v.to_le_bytes());
         }
-        pages.push(record);
         page.clear();
     };
     let mut before: &[u8] = &[];
     for i in 0..counts.len() {
         if i > first && (i - first >= PAGE_ENTRIES || page.len() >= PAGE_BYTES) {
-            close(first, &mut page);
+            close(first, page);
             first = i;
             before = &[];
         }
         let text = get(i);
         let shared = before.iter().zip(text).take(SHARED_MAX).take_while(|(a, b)| a == b).count();
-        put_varint(shared as u32, &mut page);
-        put_varint((text.len() - shared) as u32, &mut page);
+        put_varint(shared as u32, page);
+        put_varint((text.len() - shared) as u32, page);
         page.extend_from_slice(&text[shared..]);
         text_bytes += text.len() as u64;
         before = text;
     }
     if !counts.is_empty() {
-        close(first, &mut page);
+        close(first, page);
     }
-    out.extend_from_slice(&(pages.len() as u32).to_le_bytes());
-    let table: Vec<u8> = pages.concat();
-    out.extend_from_slice(&crc32c::crc32c(&table).to_le_bytes());
-    out.extend_from_slice(&table);
-    out.extend_from_slice(&body);
+    out.extend_from_slice(&((pages.len() / PAGE_RECORD) as u32).to_le_bytes());
+    out.extend_from_slice(&crc32c::crc32c(pages).to_le_bytes());
+    out.extend_from_slice(pages);
+    out.extend_from_slice(body);
     text_bytes
 }
 
@@ -549,7 +581,7 @@ mod tests {
         let counts: Vec<u32> = (0..texts.len() as u32).map(|i| [1, 127, 128, 70_000][i as usize % 4] + i).collect();
         for effort in [Effort::Fast, Effort::Small] {
             let mut bytes = Vec::new();
-            let raw_bytes = write_text(&counts, |i| texts[i].as_bytes(), effort, &mut bytes);
+            let raw_bytes = write_text(&counts, |i| texts[i].as_bytes(), effort, &mut TextBuffers::default(), &mut bytes);
             // Whatever the directory says of the bytes to come.
             for raw_bytes in [raw_bytes, 0, raw_bytes / 2, u64::MAX / 2] {
                 let dict = Dict::read(&bytes, ColumnKind::Str, texts.len(), raw_bytes).unwrap();

@@ -6,6 +6,7 @@ use super::dict::Effort;
 use super::write::{Cells, SegmentWriter};
 use hashbrown::HashMap;
 use model::{Batch, BatchColumn, ColumnKind, Values};
+use std::borrow::Cow;
 
 /// Encodes a batch as a segment image (rows get sorted by time, stably).
 #[must_use]
@@ -29,31 +30,32 @@ pub fn encode(batch: &Batch) -> Vec<u8> {
     }
     let mut columns: Vec<&BatchColumn> = batch.columns.iter().collect();
     columns.sort_unstable_by(|a, b| (&*a.name, a.values.kind()).cmp(&(&*b.name, b.values.kind())));
+    let mut buffers = TextCodes::default();
     for column in columns {
-        let (rows, pick) = match (&column.rows, &inverse) {
-            (rows, None) => (rows.clone(), None),
-            (None, Some(_)) => (None, order.clone()),
+        let arranged;
+        let (rows, pick) = match (column.rows.as_deref(), &inverse) {
+            (rows, None) => (rows, None),
+            (None, Some(_)) => (None, order.as_deref()),
             (Some(rows), Some(inverse)) => {
-                let (rows, pick) = arrange(rows, inverse, batch.n_rows);
-                (Some(rows), Some(pick))
+                arranged = arrange(rows, inverse, batch.n_rows);
+                (Some(&*arranged.0), Some(&*arranged.1))
             }
         };
-        let (name, kind, rows, pick) = (&*column.name, column.values.kind(), rows.as_deref(), pick.as_deref());
+        let (name, kind) = (&*column.name, column.values.kind());
         match &column.values {
             Values::Str { codes, dict } => {
-                let codes = picked(codes, pick);
-                put_text(&mut writer, name, rows, codes, dict.len(), |c| dict.get(c));
+                put_text(&mut writer, name, rows, in_order(codes, pick).into_owned(), dict.len(), |c| dict.get(c), &mut buffers);
             }
-            Values::Int(v) => writer.column(name, kind, rows, &Cells::Ints(&picked(v, pick)), None),
-            Values::Float(v) => writer.column(name, kind, rows, &Cells::Floats(&picked(v, pick)), None),
-            Values::Bool(v) => writer.column(name, kind, rows, &Cells::Bools(&picked(v, pick)), None),
+            Values::Int(v) => writer.column(name, kind, rows, &Cells::Ints(&in_order(v, pick)), None),
+            Values::Float(v) => writer.column(name, kind, rows, &Cells::Floats(&in_order(v, pick)), None),
+            Values::Bool(v) => writer.column(name, kind, rows, &Cells::Bools(&in_order(v, pick)), None),
             Values::Hex8(v) => {
                 let wide: Vec<u128> = v.iter().map(|b| u128::from(u64::from_be_bytes(*b))).collect();
-                put_ids(&mut writer, name, kind, rows, &picked(&wide, pick));
+                put_ids(&mut writer, name, kind, rows, &in_order(&wide, pick));
             }
             Values::Hex16(v) | Values::Uuid(v) => {
                 let wide: Vec<u128> = v.iter().map(|b| u128::from_be_bytes(*b)).collect();
-                put_ids(&mut writer, name, kind, rows, &picked(&wide, pick));
+                put_ids(&mut writer, name, kind, rows, &in_order(&wide, pick));
             }
         }
     }
@@ -101,12 +103,30 @@ pub(super) fn arrange(rows: &[u32], inverse: &[u32], n_rows: usize) -> (Vec<u32>
     pairs.into_iter().unzip()
 }
 
+/// The values at the picked indices; as they are if there are none.
+fn in_order<'v, T: Copy>(values: &'v [T], pick: Option<&[u32]>) -> Cow<'v, [T]> {
+    match pick {
+        None => Cow::Borrowed(values),
+        Some(_) => Cow::Owned(picked(values, pick)),
+    }
+}
+
 /// The values at the picked indices; all of them in order if there are none.
 pub(super) fn picked<T: Copy>(values: &[T], pick: Option<&[u32]>) -> Vec<T> {
     match pick {
         None => values.to_vec(),
         Some(pick) => pick.iter().map(|i| values[*i as usize]).collect(),
     }
+}
+
+/// What [`put_text`] uses again for the next column.
+#[derive(Default)]
+pub(super) struct TextCodes {
+    /// Events by old code; then new codes by old code.
+    counts: Vec<u32>,
+    /// Eight bytes of an entry, and its old code: by new code.
+    keyed: Vec<(u64, u32)>,
+    sorted_counts: Vec<u32>,
 }
 
 /// Writes a text column, with a dictionary of the entries that are used.
@@ -117,47 +137,47 @@ pub(super) fn put_text<'a>(
     mut codes: Vec<u32>,
     n_entries: usize,
     entry: impl Fn(u32) -> &'a [u8],
+    buffers: &mut TextCodes,
 ) {
-    let mut counts = vec![0u32; n_entries];
+    let TextCodes { counts, keyed, sorted_counts } = buffers;
+    counts.clear();
+    counts.resize(n_entries, 0);
     for c in &codes {
         counts[*c as usize] += 1;
     }
-    let used: Vec<u32> = (0..n_entries as u32).filter(|c| counts[*c as usize] > 0).collect();
-    let sorted = sort_by_bytes(used, &entry);
-    let mut renamed = vec![0u32; n_entries];
-    for (new, old) in sorted.iter().enumerate() {
-        renamed[*old as usize] = new as u32;
+    sort_by_bytes((0..n_entries as u32).filter(|c| counts[*c as usize] > 0), &entry, keyed);
+    sorted_counts.clear();
+    sorted_counts.extend(keyed.iter().map(|(_, c)| counts[*c as usize]));
+    for ((_, old), new) in keyed.iter().zip(0..) {
+        counts[*old as usize] = new;
     }
     for c in &mut codes {
-        *c = renamed[*c as usize];
+        *c = counts[*c as usize];
     }
-    let counts: Vec<u32> = sorted.iter().map(|c| counts[*c as usize]).collect();
-    let place = writer.text_dict(&counts, |i| entry(sorted[i]));
-    writer.column(name, ColumnKind::Str, rows, &Cells::Codes(&codes, counts.len()), Some(place));
+    let place = writer.text_dict(sorted_counts, |i| entry(keyed[i].1));
+    writer.column(name, ColumnKind::Str, rows, &Cells::Codes(&codes, sorted_counts.len()), Some(place));
 }
 
 /// Sorts by the bytes of entries. Columns often share a prefix ("cache:obj:…"): it is skipped, then eight bytes decide most.
-fn sort_by_bytes<'a>(codes: Vec<u32>, entry: &impl Fn(u32) -> &'a [u8]) -> Vec<u32> {
-    let Some(&first) = codes.first() else { return codes };
+fn sort_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) {
+    keyed.clear();
+    keyed.extend(codes.map(|c| (0, c)));
+    let Some(&(_, first)) = keyed.first() else { return };
     let mut common = entry(first).len();
-    for c in &codes {
+    for (_, c) in &*keyed {
         common = entry(first)[..common].iter().zip(entry(*c)).take_while(|(a, b)| a == b).count();
         if common == 0 {
             break;
         }
     }
-    let mut keyed: Vec<(u64, u32)> = codes
-        .into_iter()
-        .map(|c| {
-            let rest = &entry(c)[common..];
-            let mut head = [0; 8];
-            let n = rest.len().min(8);
-            head[..n].copy_from_slice(&rest[..n]);
-            (u64::from_be_bytes(head), c)
-        })
-        .collect();
+    for (head, c) in &mut *keyed {
+        let rest = &entry(*c)[common..];
+        let mut bytes = [0; 8];
+        let n = rest.len().min(8);
+        bytes[..n].copy_from_slice(&rest[..n]);
+        *head = u64::from_be_bytes(bytes);
+    }
     keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| entry(a.1)[common..].cmp(&entry(b.1)[common..])));
-    keyed.into_iter().map(|(_, c)| c).collect()
 }
 
 /// Ids that repeat get a dictionary, which is an index too; others are kept raw.

@@ -224,6 +224,17 @@ fn read_plain<T: Packable>(lane: Lane, data: &[u8], out: &mut [T], map: impl Fn(
     }
 }
 
+/// A few plain values, for which the buffer of a chunk would cost more than they do.
+fn read_few<T: Packable, O>(data: &[u8], out: &mut [O], value: impl Fn(u64) -> O) {
+    for (i, o) in out.iter_mut().enumerate() {
+        let mut word = [0; 8];
+        if let Some(bytes) = data.get(i * T::LANE.bytes()..(i + 1) * T::LANE.bytes()) {
+            word[..bytes.len()].copy_from_slice(bytes);
+        }
+        *o = value(u64::from_le_bytes(word));
+    }
+}
+
 /// Reads integers into `out`, one per stored value.
 pub(super) fn read(meta: &BlockMeta, data: &[u8], scale: i64, out: &mut [i64]) {
     match meta.encoding {
@@ -285,6 +296,9 @@ pub(super) fn read_decimals(meta: &BlockMeta, data: &[u8], power: f64, out: &mut
 /// Like [`widen`], to floats. Base and sum are exact in a float, as the writer made sure.
 fn divide(lane: Lane, plain: bool, data: &[u8], width: u32, base: i64, power: f64, out: &mut [f64]) {
     fn go<T: Packable>(plain: bool, data: &[u8], width: u32, base: i64, power: f64, out: &mut [f64]) {
+        if plain && out.len() < CHUNK / 8 {
+            return read_few::<T, _>(data, out, |v| (base as f64 + v as f64) / power);
+        }
         let mut buffer = [T::default(); CHUNK];
         let step = if plain { CHUNK * T::LANE.bytes() } else { 128 * width as usize };
         let base = base as f64;
@@ -324,6 +338,9 @@ fn chunk_of(data: &[u8], chunk: usize) -> Option<(i64, u32, &[u8])> {
 /// Unpacks chunk by chunk through a small buffer and adds the base.
 fn widen(lane: Lane, plain: bool, data: &[u8], width: u32, base: i64, scale: i64, out: &mut [i64]) {
     fn go<T: Packable>(plain: bool, data: &[u8], width: u32, base: i64, scale: i64, out: &mut [i64]) {
+        if plain && out.len() < CHUNK / 8 {
+            return read_few::<T, _>(data, out, |v| base.wrapping_add((v as i64).wrapping_mul(scale)));
+        }
         let mut buffer = [T::default(); CHUNK];
         let step = if plain { CHUNK * T::LANE.bytes() } else { 128 * width as usize };
         for (i, chunk) in out.chunks_mut(CHUNK).enumerate() {

@@ -3,12 +3,12 @@
 //! Owns: gathering cells of many inputs. Never does: choose what to merge.
 
 use super::dict::Effort;
-use super::encode::{arrange, inverse_of, picked, put_ids, put_text, time_order};
+use super::encode::{TextCodes, arrange, inverse_of, picked, put_ids, put_text, time_order};
 use super::write::{Cells, SegmentWriter};
 use super::{Column, Dict, Layout, Scratch, Segment, SegmentError};
-use hashbrown::HashTable;
+use hashbrown::{HashMap, HashTable};
 use model::{ColumnKind, hash64};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// Merges segments into one image. All rows of all inputs are kept, sorted by time; rows of the same time keep the order of the inputs.
 pub fn merge(inputs: &[Arc<Segment>]) -> Result<Vec<u8>, SegmentError> {
@@ -67,16 +67,38 @@ fn merge_as(segments: &[Arc<Segment>], effort: Effort) -> Result<Vec<u8>, Segmen
         (order, inverse)
     });
     let inputs = Inputs { segments, bases, n_rows, order };
-    let mut columns: BTreeMap<(&str, ColumnKind), Vec<(usize, Column<'_>)>> = BTreeMap::new();
-    for (i, s) in segments.iter().enumerate() {
-        for c in s.columns() {
-            columns.entry((c.name, c.kind)).or_default().push((i, c));
-        }
-    }
-    for ((name, kind), parts) in columns {
-        merge_column(&inputs, name, kind, &parts, &mut writer, &mut scratch)?;
+    let mut texts = TextCodes::default();
+    for ((name, kind), parts) in columns_of(segments) {
+        merge_column(&inputs, name, kind, &parts, &mut writer, &mut scratch, &mut texts)?;
     }
     Ok(writer.finish())
+}
+
+/// A column of the output: name and kind, and where the inputs have it.
+type Merged<'a> = ((&'a str, ColumnKind), Vec<(usize, Column<'a>)>);
+
+/// The columns of all segments, ascending.
+fn columns_of(segments: &[Arc<Segment>]) -> Vec<Merged<'_>> {
+    let mut known: HashMap<(&str, ColumnKind), usize> = HashMap::new();
+    let mut columns: Vec<Merged<'_>> = Vec::new();
+    for (i, s) in segments.iter().enumerate() {
+        // Most inputs have the same columns in the same order: what followed last time is tried first.
+        let mut next = 0;
+        for c in s.columns() {
+            let key = (c.name, c.kind);
+            let at = match columns.get(next) {
+                Some((likely, _)) if *likely == key => next,
+                _ => *known.entry(key).or_insert_with(|| {
+                    columns.push((key, Vec::with_capacity(segments.len() - i)));
+                    columns.len() - 1
+                }),
+            };
+            columns[at].1.push((i, c));
+            next = at + 1;
+        }
+    }
+    columns.sort_unstable_by_key(|(key, _)| *key);
+    columns
 }
 
 fn merge_column(
@@ -86,6 +108,7 @@ fn merge_column(
     parts: &[(usize, Column<'_>)],
     writer: &mut SegmentWriter,
     scratch: &mut Scratch,
+    texts: &mut TextCodes,
 ) -> Result<(), SegmentError> {
     match kind {
         ColumnKind::Str => {
@@ -101,7 +124,7 @@ fn merge_column(
             let mut codes: Vec<u32> = Vec::new();
             let rows = gather(inputs, parts, scratch, |part, s| codes.extend(s.u32.iter().map(|c| renamed[part][*c as usize])))?;
             let (rows, codes) = ordered(inputs, rows, codes);
-            put_text(writer, name, rows.as_deref(), codes, union.entries.len(), |c| union.entries[c as usize]);
+            put_text(writer, name, rows.as_deref(), codes, union.entries.len(), |c| union.entries[c as usize], texts);
         }
         ColumnKind::Int => {
             let mut values = Vec::new();

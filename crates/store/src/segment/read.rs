@@ -57,7 +57,7 @@ pub struct Segment {
     data: Data,
     pub(super) trailer: Trailer,
     /// By column; then times; then sample rates.
-    blocks: Box<[OnceLock<Blocks>]>,
+    blocks: Box<[OnceLock<Box<Blocks>>]>,
 }
 
 /// Blocks of a column that are read from disk together.
@@ -250,7 +250,7 @@ impl Segment {
             sound.then_some(Blocks { metas, verified })
         };
         let blocks = read().ok_or_else(|| damaged("checksum of block entries"))?;
-        Ok(self.blocks[slot].get_or_init(|| blocks))
+        Ok(self.blocks[slot].get_or_init(|| Box::new(blocks)))
     }
 
     pub(super) fn column_blocks(&self, column: &Column<'_>) -> Result<&Blocks, SegmentError> {

@@ -2,7 +2,7 @@
 //!
 //! Owns: presence, encodings, block and column entries. Never does: gather cells from batches or other segments.
 
-use super::dict::{Effort, write_histogram, write_ids, write_text};
+use super::dict::{Effort, TextBuffers, write_histogram, write_ids, write_text};
 use super::format::{BlockMeta, COLUMN_BYTES, ColumnMeta, EXPONENT_BITS, Encoding, MAGIC, Presence, Trailer};
 use super::ints;
 use super::pack::Lane;
@@ -24,7 +24,11 @@ pub(super) enum Cells<'a> {
 pub(super) struct SegmentWriter {
     out: Vec<u8>,
     n_rows: usize,
-    columns: Vec<(String, ColumnMeta)>,
+    columns: Vec<ColumnMeta>,
+    names: Vec<u8>,
+    /// Block entries of the column at hand.
+    blocks: Vec<BlockMeta>,
+    text: TextBuffers,
     times_offset: u64,
     rates_offset: u64,
     sample_rate: f64,
@@ -104,6 +108,9 @@ impl SegmentWriter {
             out: MAGIC.to_vec(),
             n_rows,
             columns: Vec::new(),
+            names: Vec::new(),
+            blocks: Vec::new(),
+            text: TextBuffers::default(),
             times_offset: 0,
             rates_offset: 0,
             sample_rate: 1.0,
@@ -159,7 +166,7 @@ impl SegmentWriter {
     /// Writes a text dictionary for the next column; answers what [`Self::column`] needs.
     pub(super) fn text_dict<'a>(&mut self, counts: &[u32], get: impl Fn(usize) -> &'a [u8]) -> DictPlace {
         let offset = self.out.len() as u64;
-        let text_bytes = write_text(counts, get, self.effort, &mut self.out);
+        let text_bytes = write_text(counts, get, self.effort, &mut self.text, &mut self.out);
         DictPlace { offset, bytes: self.out.len() as u64 - offset, raw_bytes: text_bytes, n: counts.len() }
     }
 
@@ -179,7 +186,8 @@ impl SegmentWriter {
             Cells::Floats(_) => Layout::Floats,
             Cells::Ids(..) => Layout::Ids,
         };
-        let mut blocks = Vec::with_capacity(self.n_rows.div_ceil(BLOCK_ROWS));
+        let mut blocks = std::mem::take(&mut self.blocks);
+        blocks.clear();
         let mut at = 0;
         for first in (0..self.n_rows).step_by(BLOCK_ROWS) {
             let n = (self.n_rows - first).min(BLOCK_ROWS);
@@ -208,9 +216,13 @@ impl SegmentWriter {
         let stored = || blocks.iter().filter(|b| numeric && b.presence != Presence::None);
         let dict = dict.unwrap_or_default();
         let n_present = rows.map_or(self.n_rows, <[u32]>::len) as u32;
+        debug_assert!(self.columns.last().is_none_or(|m| (self.name_of(m), m.kind) < (name.as_bytes(), kind)), "columns ascend");
+        if !self.names.ends_with(name.as_bytes()) {
+            self.names.extend_from_slice(name.as_bytes());
+        }
         let meta = ColumnMeta {
-            name_offset: 0,
-            name_bytes: 0,
+            name_offset: (self.names.len() - name.len()) as u32,
+            name_bytes: name.len() as u16,
             kind,
             layout,
             n_present,
@@ -225,8 +237,12 @@ impl SegmentWriter {
             min: stored().map(|b| f64::from_bits(b.min)).fold(f64::INFINITY, f64::min),
             max: stored().map(|b| f64::from_bits(b.max)).fold(f64::NEG_INFINITY, f64::max),
         };
-        debug_assert!(self.columns.last().is_none_or(|(n, m)| (n.as_str(), m.kind) < (name, kind)), "columns ascend");
-        self.columns.push((name.to_owned(), meta));
+        self.columns.push(meta);
+        self.blocks = blocks;
+    }
+
+    fn name_of(&self, meta: &ColumnMeta) -> &[u8] {
+        &self.names[meta.name_offset as usize..][..meta.name_bytes as usize]
     }
 
     fn block(
@@ -354,23 +370,17 @@ impl SegmentWriter {
     pub(super) fn finish(mut self) -> Vec<u8> {
         let directory_offset = self.out.len() as u64;
         self.out.reserve(self.columns.len() * (COLUMN_BYTES + 24));
-        let mut names = Vec::new();
-        for (name, meta) in &mut self.columns {
-            if names.len() < name.len() || &names[names.len() - name.len()..] != name.as_bytes() {
-                names.extend_from_slice(name.as_bytes());
-            }
-            meta.name_offset = (names.len() - name.len()) as u32;
-            meta.name_bytes = name.len() as u16;
+        for meta in &self.columns {
             meta.write(&mut self.out);
         }
         let names_offset = self.out.len() as u64;
-        self.out.extend_from_slice(&names);
+        self.out.extend_from_slice(&self.names);
         let trailer = Trailer {
             n_rows: self.n_rows as u32,
             n_columns: self.columns.len() as u32,
             directory_offset,
             names_offset,
-            names_bytes: names.len() as u64,
+            names_bytes: self.names.len() as u64,
             time_min: self.times.0,
             time_max: self.times.1,
             sample_rate: self.sample_rate,

@@ -27,6 +27,8 @@ fn times_are_microseconds_and_ends_inclusive() {
     assert_eq!(query("service=s&end=3600000000&lookback=custom&start=1").range, Some((1_000, 3_600_000_001_000)));
     assert_eq!(query("traceID=1").range, None);
     assert_eq!(query("traceID=1&start=5").range, Some((5_000, i64::MAX)));
+    assert_eq!(Params::new(Some("endTs=5&lookback=2")).dependencies_range(NOW).unwrap(), (3_000_000, 6_000_000));
+    assert_eq!(Params::new(None).dependencies_range(NOW).unwrap(), (NOW - 86_400_000_000_000, NOW + 1_000_000));
 }
 
 #[test]
