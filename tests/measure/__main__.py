@@ -10,6 +10,8 @@ wide         10,000 columns: CPU per cell, a question on 3 of them, restart
 keys         200,000 ever-new column names: memory, answers, and what other datasets notice
 work         CPU time per event by work (decode, encode, log, seal, compaction), JSON
 otlp         the same for spans as OTLP protobuf
+traces       a trace of 100,000 spans: its skeleton, one span; bytes
+relations    fields of related spans, the service map and Jaeger's questions over the kit's events
 at-once      the kit's questions one at a time, 16 at once, and beside a runaway
 """
 import argparse
@@ -26,7 +28,7 @@ from durability import crash
 from lib import times
 from lib.server import Server
 
-from . import at_once, wide, work
+from . import at_once, traces, wide, work
 from .kit import mib
 
 
@@ -142,7 +144,7 @@ def durability(args):
 
 
 WHAT = {"idle": idle, "ingest": ingest, "start": start, "durability": durability, "at-once": at_once.run,
-        "wide": wide.run, "keys": wide.keys, "work": work.run, "otlp": work.spans}
+        "wide": wide.run, "keys": wide.keys, "work": work.run, "otlp": work.spans, "traces": traces.traces, "relations": traces.relations}
 
 
 def main():
@@ -155,6 +157,7 @@ def main():
     p.add_argument("--clients", type=int, default=16)
     p.add_argument("--rounds", type=int, default=4, help="how often each client asks everything")
     p.add_argument("--events", type=int, default=200_000, help="of wide and otlp")
+    p.add_argument("--spans", type=int, default=100_000, help="of the trace")
     p.add_argument("--keys", type=int, default=200_000)
     p.add_argument("--spans-per-request", type=int, default=1000)
     p.add_argument("--files", type=int, default=500, help="how many of them")
