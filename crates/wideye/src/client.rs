@@ -3,6 +3,7 @@
 //! Owns: addresses, keys, statuses and retries of requests. Never does: know what the bodies mean.
 
 use crate::error::CliError;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::Value as Json;
 use std::{io::Read, time::Duration};
 
@@ -164,13 +165,5 @@ impl Reply {
 
 /// A path segment, percent-encoded.
 pub(crate) fn segment(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(b));
-        } else {
-            out.push_str(&format!("%{b:02X}"));
-        }
-    }
-    out
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }

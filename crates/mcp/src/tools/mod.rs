@@ -10,6 +10,7 @@ mod trace;
 
 use crate::args::Args;
 use crate::{Api, ApiError, Method};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Map, Value as Json, json};
 use std::sync::Arc;
 
@@ -230,13 +231,5 @@ pub(crate) async fn run(tool: &'static Tool, arguments: Map<String, Json>, conte
 
 /// A path segment or a parameter, percent-encoded.
 pub(crate) fn encoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for b in text.bytes() {
-        if b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~') {
-            out.push(char::from(b));
-        } else {
-            out.push_str(&format!("%{b:02X}"));
-        }
-    }
-    out
+    utf8_percent_encode(text, NON_ALPHANUMERIC).to_string()
 }
