@@ -4,10 +4,10 @@
 //! Owns: finding them without ordering all events. Never does: run questions by itself (engine).
 
 use crate::plan::{Computation, Computed, OrderKey};
-use crate::{Answer, Calc, CalcOp, Cell, Condition, EngineError, Field, HeatmapScale, Plan, RawEvent};
+use crate::{Answer, Calc, CalcOp, Cell, Condition, EngineError, Field, Plan, RawEvent};
 use hashbrown::HashSet;
 use model::query::{Calculation, Combination, Direction, Filter, FilterOp, Order, QuerySpec};
-use model::{TimeNs, Value};
+use model::{TimeNs, Value, heatmap_start};
 use std::sync::Arc;
 
 /// Events that are read for each example, at first: several of them may be of one trace.
@@ -114,7 +114,7 @@ impl Search {
                 }
             }
             if above >= n as f64 && bucket > 0 {
-                let least = vec![Value::Float(start_of(scale, bucket))];
+                let least = vec![Value::Float(heatmap_start(bucket.into(), scale.buckets_per_octave.into(), scale.zero_below))];
                 plan.conditions.push(Condition { field: self.field.clone(), op: FilterOp::GreaterEqual, negate: false, values: least });
             }
         }
@@ -166,22 +166,5 @@ impl Search {
             }
         }
         out
-    }
-}
-
-/// The smallest value of a bucket above 0.
-fn start_of(scale: HeatmapScale, bucket: i32) -> f64 {
-    let (n, i) = (scale.buckets_per_octave as i32, bucket - 1);
-    scale.zero_below * f64::from(i.div_euclid(n)).exp2() * (1.0 + f64::from(i.rem_euclid(n)) / f64::from(n))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn buckets_start_where_the_scale_says() {
-        let scale = HeatmapScale { scale: "log_linear", buckets_per_octave: 4, zero_below: 0.5 };
-        assert_eq!([1, 2, 5, 8].map(|b| start_of(scale, b)), [0.5, 0.625, 1.0, 1.75]);
     }
 }

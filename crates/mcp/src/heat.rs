@@ -3,19 +3,14 @@
 //! Owns: the meaning of HEATMAP cells (docs/asking-questions.md) for telling. Never does: compute them.
 
 use crate::text::number;
+use model::heatmap_start;
 use serde_json::Value as Json;
 
 const RANGES_MAX: usize = 8;
 
 /// Where a bucket of the log-linear scale starts.
 fn start(bucket: i64, scale: &Json) -> f64 {
-    let n = scale["buckets_per_octave"].as_i64().unwrap_or(4).max(1);
-    let zero_below = scale["zero_below"].as_f64().unwrap_or(1.0);
-    match bucket {
-        0 => 0.0,
-        b if b > 0 => zero_below * 2f64.powi(((b - 1) / n) as i32) * (1.0 + ((b - 1) % n) as f64 / n as f64),
-        b => -start(-b + 1, scale),
-    }
+    heatmap_start(bucket, scale["buckets_per_octave"].as_i64().unwrap_or(4), scale["zero_below"].as_f64().unwrap_or(1.0))
 }
 
 /// `n=240 (0..16: 120, 16..32: 100, 32..64: 20)`.

@@ -32,9 +32,27 @@ pub fn bucket_middle(bucket: u32) -> f64 {
     if a.is_finite() && b.is_finite() { a / 2.0 + b / 2.0 } else { f64::MAX.copysign(a) }
 }
 
+/// Where a bucket of a HEATMAP starts: that of 0 at 0, those above at
+/// `zero_below * 2^((i-1) div n) * (1 + ((i-1) mod n) / n)`, n = `buckets_per_octave`, and those below mirrored.
+#[must_use]
+pub fn heatmap_start(bucket: i64, buckets_per_octave: i64, zero_below: f64) -> f64 {
+    let n = buckets_per_octave.max(1);
+    match bucket {
+        0 => 0.0,
+        b if b > 0 => zero_below * 2f64.powi(((b - 1) / n) as i32) * (1.0 + ((b - 1) % n) as f64 / n as f64),
+        b => -heatmap_start(-b + 1, n, zero_below),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn buckets_of_a_heatmap_follow_each_other() {
+        let start = |b| heatmap_start(b, 4, 0.5);
+        assert_eq!([-4, -1, 0, 1, 2, 4, 5, 9].map(start), [-1.0, -0.625, 0.0, 0.5, 0.625, 0.875, 1.0, 2.0]);
+    }
 
     #[test]
     fn buckets_order_as_numbers_and_their_middle_is_near() {

@@ -13,7 +13,7 @@ pub mod query;
 mod value;
 
 pub use batch::{Batch, BatchBuilder, BatchColumn, ColumnId, Values};
-pub use bucket::{bucket_middle, bucket_of, from_ordered_bits, ordered_bits};
+pub use bucket::{bucket_middle, bucket_of, from_ordered_bits, heatmap_start, ordered_bits};
 pub use dict::StrDict;
 pub use error::ErrorKind;
 pub use ident::{IdKind, parse_id, write_id};

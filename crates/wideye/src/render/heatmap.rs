@@ -10,6 +10,7 @@ use crate::{
     error::CliError,
     term::{Out, Style, width},
 };
+use model::heatmap_start;
 use serde_json::Value as Json;
 
 const SHADES: [char; 5] = [' ', '░', '▒', '▓', '█'];
@@ -23,13 +24,7 @@ fn weights(cell: &Json) -> Option<(i64, Vec<f64>)> {
 
 /// Where a bucket of the log-linear scale starts.
 fn start(bucket: i64, scale: &Json) -> f64 {
-    let n = scale["buckets_per_octave"].as_i64().unwrap_or(4).max(1);
-    let zero_below = scale["zero_below"].as_f64().unwrap_or(1.0);
-    match bucket {
-        0 => 0.0,
-        b if b > 0 => zero_below * 2f64.powi(((b - 1) / n) as i32) * (1.0 + ((b - 1) % n) as f64 / n as f64),
-        b => -start(-b + 1, scale),
-    }
+    heatmap_start(bucket, scale["buckets_per_octave"].as_i64().unwrap_or(4), scale["zero_below"].as_f64().unwrap_or(1.0))
 }
 
 /// A distribution as a line of bars and its range.
