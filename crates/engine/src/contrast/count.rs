@@ -508,9 +508,9 @@ fn count_prefixes(
             prefixes.add(text, *pair);
         }
     }
+    let texts: Vec<String> = prefixes.texts().map(str::to_owned).collect();
     for Known { segment, column, rate, counted } in known {
         let dict = segment.dict(column)?;
-        let texts: Vec<String> = prefixes.texts().map(str::to_owned).collect();
         for (at, text) in texts.iter().enumerate() {
             let codes = codes_of_prefix(&dict, text);
             let uncounted = codes.filter(|code| counted[*code as usize / 64] >> (code % 64) & 1 == 0);
