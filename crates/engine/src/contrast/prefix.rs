@@ -14,9 +14,14 @@ const VALUES_MIN: usize = 8;
 /// Beyond so many different values a column is no vocabulary: nothing is looked for.
 const VALUES_MAX: usize = 1 << 14;
 
-/// Beginnings of texts, in order, with what the values that begin so weigh.
+/// Beginnings of texts, with what the values that begin so weigh.
 #[derive(Default)]
-pub(super) struct Prefixes(Vec<(String, Pair)>);
+pub(super) struct Prefixes {
+    /// In order of the texts.
+    counts: Vec<(String, Pair)>,
+    /// Of each, the position of the longest other one that it begins with.
+    parents: Vec<Option<usize>>,
+}
 
 impl Prefixes {
     /// Those that many events of the selection share and several values have, of values with their weights in the selection.
@@ -53,44 +58,54 @@ impl Prefixes {
         }
         found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         found.truncate(PREFIXES_MAX);
-        let mut found: Vec<(String, Pair)> = found.into_iter().map(|(_, text)| (text, Pair::default())).collect();
-        found.sort_by(|a, b| a.0.cmp(&b.0));
-        Prefixes(found)
+        let mut texts: Vec<String> = found.into_iter().map(|(_, text)| text).collect();
+        texts.sort_unstable();
+        Prefixes::new(texts)
+    }
+
+    /// Of texts in order, none empty.
+    fn new(texts: Vec<String>) -> Prefixes {
+        let mut parents: Vec<Option<usize>> = Vec::with_capacity(texts.len());
+        for (at, text) in texts.iter().enumerate() {
+            let parent = chain(at.checked_sub(1), &parents).find(|p| text.starts_with(texts[*p].as_str()));
+            parents.push(parent);
+        }
+        Prefixes { counts: texts.into_iter().map(|text| (text, Pair::default())).collect(), parents }
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.counts.is_empty()
     }
 
     /// The beginnings, by position.
     pub(super) fn texts(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(|(text, _)| text.as_str())
+        self.counts.iter().map(|(text, _)| text.as_str())
     }
 
     /// Counts a value to all beginnings that it has.
     pub(super) fn add(&mut self, text: &str, mass: Pair) {
-        // Those that a text has come before it, the longest last, with no others of the same first letters between but their own.
-        let end = self.0.partition_point(|(p, _)| p.as_str() <= text);
-        let Some(first) = text.chars().next() else { return };
-        for (prefix, sum) in self.0[..end].iter_mut().rev() {
-            if !prefix.starts_with(first) {
-                break;
-            }
-            if text.starts_with(prefix.as_str()) {
-                *sum += mass;
-            }
+        // Each that a text has is the last one that does not come after it, or one that this begins with.
+        let last = self.counts.partition_point(|(p, _)| p.as_str() <= text).checked_sub(1);
+        let longest = chain(last, &self.parents).find(|p| text.starts_with(self.counts[*p].0.as_str()));
+        for at in chain(longest, &self.parents) {
+            self.counts[at].1 += mass;
         }
     }
 
     /// Counts values of the other side to the beginning at a position.
     pub(super) fn add_other(&mut self, at: usize, mass: Mass) {
-        self.0[at].1.other += mass;
+        self.counts[at].1.other += mass;
     }
 
     /// Beginnings and weights.
     pub(super) fn into_counts(self) -> Vec<(String, Pair)> {
-        self.0
+        self.counts
     }
+}
+
+/// A position, and those of all that it begins with, the longest first.
+fn chain(from: Option<usize>, parents: &[Option<usize>]) -> impl Iterator<Item = usize> {
+    std::iter::successors(from, |at| parents[*at])
 }
 
 /// Bytes that two texts begin with alike, whole characters.
@@ -129,6 +144,33 @@ mod tests {
         let counts: Vec<(String, f64, f64)> =
             found.into_counts().into_iter().map(|(p, m)| (p, m.selection.weight, m.other.weight)).collect();
         assert_eq!(counts, [("m".to_owned(), 1_257.0, 65.0), ("mc".to_owned(), 1_200.0, 3.0)]);
+    }
+
+    #[test]
+    fn a_value_counts_to_just_those_that_it_begins_with() {
+        let texts = ["a", "ab", "abc", "abd", "b", "ba", "bab", "baba", "c", "ca", "cab", "ä", "äb"].map(str::to_owned);
+        let mut prefixes = Prefixes::new(texts.to_vec());
+        let letters = ["", "a", "b", "c", "d", "ä"];
+        let mut values = Vec::new();
+        for a in letters {
+            for b in letters {
+                for c in letters {
+                    for d in letters {
+                        values.push(format!("{a}{b}{c}{d}"));
+                    }
+                }
+            }
+        }
+        for (n, value) in values.iter().enumerate() {
+            prefixes.add(value, Pair { selection: mass(n as f64), other: mass(1.0) });
+        }
+        for (prefix, counted) in prefixes.into_counts() {
+            let mut naive = Pair::default();
+            for (n, _) in values.iter().enumerate().filter(|(_, v)| v.starts_with(&prefix)) {
+                naive += Pair { selection: mass(n as f64), other: mass(1.0) };
+            }
+            assert_eq!(counted, naive, "{prefix}");
+        }
     }
 
     #[test]
