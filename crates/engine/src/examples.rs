@@ -6,6 +6,7 @@
 use crate::plan::{Computation, Computed, OrderKey};
 use crate::{Answer, Calc, CalcOp, Cell, Condition, EngineError, Field, Plan, RawEvent};
 use hashbrown::HashSet;
+use model::columns::{SERVICES, SPAN_ID, TRACE_ID};
 use model::query::{Calculation, Combination, Direction, Filter, FilterOp, Order, QuerySpec};
 use model::{TimeNs, Value, heatmap_start};
 use std::sync::Arc;
@@ -145,7 +146,7 @@ impl Search {
                 Some(Value::Float(f)) => *f,
                 _ => continue,
             };
-            let trace = get(crate::plan::TRACE_ID);
+            let trace = get(TRACE_ID);
             if let Some(Value::Str(id)) = trace
                 && !met.insert(id)
             {
@@ -157,9 +158,9 @@ impl Search {
                 time: event.time,
                 dataset: event.dataset.clone(),
                 trace_id: copy(trace),
-                span_id: copy(get("trace.span_id")),
+                span_id: copy(get(SPAN_ID)),
                 name: copy(get("name")),
-                service: copy(get("service.name").or_else(|| get("service_name"))),
+                service: copy(SERVICES.into_iter().find_map(get)),
             });
             if out.len() == self.wanted {
                 break;

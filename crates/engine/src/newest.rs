@@ -5,7 +5,7 @@
 
 use crate::EngineError;
 use crate::intern::{Caches, Key};
-use crate::plan::{Plan, TRACE_ID};
+use crate::plan::Plan;
 use crate::run::{Run, parallel};
 use crate::scan::apply::FilterBuffers;
 use crate::scan::filter::written;
@@ -14,6 +14,7 @@ use crate::scan::place::{Place, Source};
 use crate::scan::prepare::{Prepared, Wanted, prepare};
 use crate::scan::select::Rows;
 use hashbrown::HashMap;
+use model::columns::TRACE_ID;
 use model::{TimeNs, Value};
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};

@@ -2,6 +2,7 @@
 //!
 //! Owns: the types that `check` makes and the executor reads. Never does: look at data.
 
+use model::columns::{DATASET, IS_ROOT};
 use model::query::{Combination, Direction, FilterOp};
 use model::{TimeNs, Value};
 use std::sync::Arc;
@@ -135,19 +136,6 @@ impl std::hash::Hash for Computed {
         self.key.hash(state);
     }
 }
-
-/// Column that tells whether a span has a parent.
-pub(crate) const PARENT_ID: &str = "trace.parent_id";
-/// Column that names a span.
-pub(crate) const SPAN_ID: &str = "trace.span_id";
-/// Column that names the trace of an event.
-pub(crate) const TRACE_ID: &str = "trace.trace_id";
-/// Column that holds how long a span took.
-pub(crate) const DURATION_MS: &str = "duration_ms";
-/// Name of [`Field::IsRoot`].
-pub(crate) const IS_ROOT: &str = "is_root";
-/// Name of [`Field::Dataset`].
-pub(crate) const DATASET: &str = "meta.dataset";
 
 impl Field {
     /// What tells it from all other fields.

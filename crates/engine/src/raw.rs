@@ -261,7 +261,7 @@ impl Search<'_> {
                 }
                 Cell::Null
             }
-            Field::IsRoot => Cell::Bool(value(crate::plan::PARENT_ID)? == Value::Null),
+            Field::IsRoot => Cell::Bool(value(model::columns::PARENT_ID)? == Value::Null),
             Field::Dataset => Cell::Str(self.source.dataset(ready.index).into()),
         })
     }

@@ -4,6 +4,7 @@
 
 mod batch;
 mod bucket;
+pub mod columns;
 pub mod contrast;
 mod dict;
 mod error;

@@ -3,8 +3,8 @@
 //! Owns: resolving of names that are no calculated fields. Never does: read columns.
 
 use super::relatives::{Relative, split};
-use crate::plan::{DATASET, IS_ROOT};
 use crate::{EngineError, Field};
+use model::columns::{DATASET, IS_ROOT};
 use std::collections::{BTreeSet, HashSet};
 
 /// The columns that the events of a dataset ever had.

@@ -9,15 +9,15 @@ use super::clock::Clock;
 use super::plan::ContrastPlan;
 use super::search::{Found, conditions_of};
 use super::stats::Pair;
-use crate::plan::{DURATION_MS, TRACE_ID};
 use crate::time::format_rfc3339;
 use crate::{Cell, EngineError};
+use model::columns::{DURATION_MS, SERVICE, SPAN_ID, TRACE_ID};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
 /// Columns of an example, beside those of the conditions.
-const EXAMPLE_COLUMNS: [&str; 5] = [TRACE_ID, "trace.span_id", "service.name", "name", DURATION_MS];
+const EXAMPLE_COLUMNS: [&str; 5] = [TRACE_ID, SPAN_ID, SERVICE, "name", DURATION_MS];
 /// A share that the times change by less is not spoken of.
 const TOLD_MIN: f64 = 0.02;
 

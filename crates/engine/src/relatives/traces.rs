@@ -5,12 +5,12 @@
 use super::reach::{NONE, Reach, Task};
 use crate::EngineError;
 use crate::intern::{Caches, ColumnIds, Key};
-use crate::plan::TRACE_ID;
 use crate::run::{Run, parallel};
 use crate::scan::dicts::{Unnumbered, number_dicts};
 use crate::scan::keys::{BlockRef, KeyBuffers, KeyPart, each_key, key_of_code};
 use crate::scan::place::{Place, Source};
 use crate::scan::select::Rows;
+use model::columns::TRACE_ID;
 use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;

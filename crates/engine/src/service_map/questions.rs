@@ -6,6 +6,7 @@ use super::ServiceMapSpec;
 use super::{COUNT, ERRORS, ORPHANS, P50, P95, ROWS_MAX};
 use crate::plan::{Computation, Computed, Field, Plan, Relation};
 use crate::{Columns, Condition, EngineError};
+use model::columns::{ANNOTATION_TYPE, DURATION_MS, ERROR, PARENT_ID, SERVICES, SPAN_ID, SPAN_KIND, TRACE_ID};
 use model::query::{CalculatedField, Calculation, Combination, Direction, Filter, FilterOp, Order, QuerySpec};
 use serde_json::json;
 
@@ -19,13 +20,6 @@ const ASKED: &str = "wideye.map.asked";
 const PEER: &str = "wideye.map.peer";
 const PEER_KIND: &str = "wideye.map.peer_kind";
 
-const TRACE: [&str; 3] = ["trace.trace_id", "trace.span_id", "trace.parent_id"];
-/// OpenTelemetry's name for the service and those of older instrumentation.
-const SERVICES: [&str; 3] = ["service.name", "service_name", "serviceName"];
-const KIND: &str = "span.kind";
-const ANNOTATION: &str = "meta.annotation_type";
-const ERROR: &str = "error";
-const DURATION: &str = "duration_ms";
 const DB_SYSTEMS: [&str; 2] = ["db.system.name", "db.system"];
 const DB_NAMES: [&str; 2] = ["db.namespace", "db.name"];
 const MESSAGING_SYSTEM: &str = "messaging.system";
@@ -64,15 +58,15 @@ impl Shape {
             [one] => ((*one).to_owned(), None),
             many => (SERVICE.to_owned(), first_of(many, known)),
         };
-        if !TRACE.iter().all(|c| known.contains(c)) {
+        if ![TRACE_ID, SPAN_ID, PARENT_ID].iter().all(|c| known.contains(c)) {
             return None;
         }
         Some(Shape {
             service,
-            has_annotations: known.contains(ANNOTATION),
+            has_annotations: known.contains(ANNOTATION_TYPE),
             has_errors: known.contains(ERROR),
-            has_durations: known.contains(DURATION),
-            peer: if known.contains(KIND) { peer(known) } else { None },
+            has_durations: known.contains(DURATION_MS),
+            peer: if known.contains(SPAN_KIND) { peer(known) } else { None },
         })
     }
 }
@@ -163,7 +157,7 @@ fn asked_conditions(asked: &Plan) -> Vec<Condition> {
 
 /// No span has this one as its parent. Span events and logs below it do not count.
 fn is_leaf() -> Condition {
-    let span = Condition { field: Field::Column(TRACE[1].into()), op: FilterOp::Exists, negate: false, values: Vec::new() };
+    let span = Condition { field: Field::Column(SPAN_ID.into()), op: FilterOp::Exists, negate: false, values: Vec::new() };
     there(CHILD, Computation::Related { relation: Relation::Child, field: None, conditions: vec![span] }, true)
 }
 
@@ -210,10 +204,10 @@ impl Words<'_> {
     pub(super) fn requests(&self) -> QuerySpec {
         let service = self.service();
         let fields =
-            [(IS_REQUEST, format!("NOT(EQUALS($parent.{service}, ${service}))")), (HAS_PARENT, format!("EXISTS($parent.{})", TRACE[1]))];
+            [(IS_REQUEST, format!("NOT(EQUALS($parent.{service}, ${service}))")), (HAS_PARENT, format!("EXISTS($parent.{})", SPAN_ID))];
         let base = vec![filter(service, FilterOp::Exists), is(IS_REQUEST, true)];
         let mut question = self.question(&fields, base, vec![service.to_owned()]);
-        let orphans = calculation("COUNT", None, ORPHANS, vec![filter(TRACE[2], FilterOp::Exists), is(HAS_PARENT, false)]);
+        let orphans = calculation("COUNT", None, ORPHANS, vec![filter(PARENT_ID, FilterOp::Exists), is(HAS_PARENT, false)]);
         question.calculations.get_or_insert_default().push(orphans);
         question
     }
@@ -223,7 +217,7 @@ impl Words<'_> {
         let service = self.service();
         let fields = [(PEER, name.clone()), (PEER_KIND, kind.clone())];
         let base = vec![
-            Filter { column: KIND.to_owned(), op: FilterOp::In, value: Some(json!(["client", "producer"])) },
+            Filter { column: SPAN_KIND.to_owned(), op: FilterOp::In, value: Some(json!(["client", "producer"])) },
             filter(service, FilterOp::Exists),
             filter(PEER, FilterOp::Exists),
         ];
@@ -233,9 +227,9 @@ impl Words<'_> {
 
     fn question(&self, fields: &[(&str, String)], mut filters: Vec<Filter>, breakdowns: Vec<String>) -> QuerySpec {
         // Span events, links and logs are no spans.
-        filters.push(filter(TRACE[1], FilterOp::Exists));
+        filters.push(filter(SPAN_ID, FilterOp::Exists));
         if self.shape.has_annotations {
-            filters.push(filter(ANNOTATION, FilterOp::DoesNotExist));
+            filters.push(filter(ANNOTATION_TYPE, FilterOp::DoesNotExist));
         }
         let (service, combined) = &self.shape.service;
         let combined = combined.as_ref().map(|expression| (service.as_str(), expression.clone()));
@@ -245,8 +239,8 @@ impl Words<'_> {
             calculations.push(calculation("COUNT", None, ERRORS, vec![is(ERROR, true)]));
         }
         if !self.calls_only && self.shape.has_durations {
-            calculations.push(calculation("P50", Some(DURATION), P50, Vec::new()));
-            calculations.push(calculation("P95", Some(DURATION), P95, Vec::new()));
+            calculations.push(calculation("P50", Some(DURATION_MS), P50, Vec::new()));
+            calculations.push(calculation("P95", Some(DURATION_MS), P95, Vec::new()));
         }
         QuerySpec {
             calculations: Some(calculations),

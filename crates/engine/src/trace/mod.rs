@@ -25,7 +25,7 @@ use crate::scan::place::Source;
 use crate::{Condition, Field, Plan, RawEvent};
 use forest::{Forest, NONE, flag};
 use model::query::{Combination, Direction, FilterOp};
-use model::{TimeNs, Value};
+use model::{TimeNs, Value, columns};
 use read::Found;
 use rows::Rows;
 
@@ -170,7 +170,7 @@ pub(crate) fn plan(id: &str, more: Vec<Condition>, range: (TimeNs, TimeNs), limi
     Plan {
         start_ns: range.0,
         end_ns: range.1,
-        conditions: std::iter::once(equal(crate::plan::TRACE_ID, id)).chain(more).collect(),
+        conditions: std::iter::once(equal(columns::TRACE_ID, id)).chain(more).collect(),
         combination: Combination::And,
         breakdowns: Vec::new(),
         shown: Vec::new(),
@@ -189,7 +189,7 @@ pub(crate) fn plan(id: &str, more: Vec<Condition>, range: (TimeNs, TimeNs), limi
 
 /// Conditions on the events of a span: on itself, and on what names it as its parent.
 pub(crate) fn conditions_of_span(id: &str) -> [Vec<Condition>; 2] {
-    ["trace.span_id", "trace.parent_id"].map(|name| {
+    [columns::SPAN_ID, columns::PARENT_ID].map(|name| {
         let values = vec![Value::Str(id.to_owned())];
         vec![Condition { field: Field::Column(name.into()), op: FilterOp::Equal, negate: false, values }]
     })

@@ -13,22 +13,22 @@ use crate::scan::filter::written;
 use crate::scan::place::{Place, Source};
 use crate::scan::prepare::{Prepared, Wanted, prepare};
 use crate::scan::select::is_valid;
-use model::{IdKind, TimeNs, Value};
+use model::{IdKind, TimeNs, Value, columns};
 use store::segment::{BLOCK_ROWS, Codes, GatherBuffers, Layout, Scratch, Valid, is_sparse};
 
 /// Columns that play a part, the usual one first.
-const SPAN_ID: &[&str] = &["trace.span_id"];
-const PARENT_ID: &[&str] = &["trace.parent_id"];
+const SPAN_ID: &[&str] = &[columns::SPAN_ID];
+const PARENT_ID: &[&str] = &[columns::PARENT_ID];
 const NAME: &[&str] = &["name"];
 /// What tells of events that have no name.
 const NAME_OF_LOG: &[&str] = &["event.name", "body", "message"];
-const SERVICE: &[&str] = &["service.name", "service_name", "serviceName"];
-const DURATION_MS: &[&str] = &["duration_ms", "durationMs"];
-const SPAN_KIND: &[&str] = &["span.kind", "meta.span_type"];
-const ERROR: &[&str] = &["error"];
-const STATUS_CODE: &[&str] = &["status_code"];
-pub(super) const ANNOTATION: &[&str] = &["meta.annotation_type"];
-pub(super) const SIGNAL: &[&str] = &["meta.signal_type"];
+const SERVICE: &[&str] = &columns::SERVICES;
+const DURATION_MS: &[&str] = &[columns::DURATION_MS, "durationMs"];
+const SPAN_KIND: &[&str] = &[columns::SPAN_KIND, "meta.span_type"];
+const ERROR: &[&str] = &[columns::ERROR];
+const STATUS_CODE: &[&str] = &[columns::STATUS_CODE];
+pub(super) const ANNOTATION: &[&str] = &[columns::ANNOTATION_TYPE];
+pub(super) const SIGNAL: &[&str] = &[columns::SIGNAL_TYPE];
 const LINK_TRACE: &[&str] = &["trace.link.trace_id"];
 const LINK_SPAN: &[&str] = &["trace.link.span_id"];
 

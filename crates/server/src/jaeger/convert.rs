@@ -6,6 +6,7 @@ use super::tags::{is_process, tag_of};
 use super::wire::{Log, Process, ProcessId, RefType, Reference, Span, Tag, Trace};
 use engine::RawEvent;
 use model::Value;
+use model::columns::{ANNOTATION_TYPE, DURATION_MS, ERROR, PARENT_ID, SERVICE, SIGNAL_TYPE, SPAN_ID, SPAN_KIND, STATUS_CODE, TRACE_ID};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -13,11 +14,11 @@ const NS_PER_US: i64 = 1_000;
 
 /// Columns that say what Jaeger says elsewhere, or that were made on the way in.
 const OF_SPANS: [&str; 9] = [
-    "trace.trace_id",
-    "trace.span_id",
-    "trace.parent_id",
+    TRACE_ID,
+    SPAN_ID,
+    PARENT_ID,
     "name",
-    "duration_ms",
+    DURATION_MS,
     "span.num_links",
     "span.num_events",
     "meta.invalid_duration",
@@ -25,11 +26,11 @@ const OF_SPANS: [&str; 9] = [
 ];
 /// Likewise of events and links of spans.
 const OF_ANNOTATIONS: [&str; 10] = [
-    "trace.trace_id",
-    "trace.parent_id",
+    TRACE_ID,
+    PARENT_ID,
     "name",
     "parent_name",
-    "meta.annotation_type",
+    ANNOTATION_TYPE,
     "meta.time_since_span_start_ms",
     "meta.invalid_time_since_span_start",
     "telemetry.instrumentation_library",
@@ -75,10 +76,10 @@ struct Processes {
 
 impl Processes {
     fn id(&mut self, event: &RawEvent) -> ProcessId {
-        let fields = event.fields.iter().filter(|(n, _)| is_process(n) && **n != *"service.name");
+        let fields = event.fields.iter().filter(|(n, _)| is_process(n) && **n != *SERVICE);
         let tags = fields.map(|(n, v)| Tag { key: n.to_string(), value: v.clone() }).collect();
         let dataset = || event.dataset.as_deref().unwrap_or_default().to_owned();
-        let process = Process { service_name: text_of(&event.fields, "service.name").unwrap_or_else(dataset), tags };
+        let process = Process { service_name: text_of(&event.fields, SERVICE).unwrap_or_else(dataset), tags };
         let known = self.list.iter().position(|p| *p == process);
         ProcessId(known.unwrap_or_else(|| {
             self.list.push(process);
@@ -95,7 +96,7 @@ pub(super) fn trace(id: &str, events: Vec<RawEvent>) -> Option<Trace> {
     let (mut spans, mut annotations): (Vec<RawEvent>, Vec<RawEvent>) = (Vec::new(), Vec::new());
     for mut event in events {
         event.fields.sort_by(|a, b| a.0.cmp(&b.0));
-        let is_span = get(&event.fields, "trace.span_id").is_some() && get(&event.fields, "meta.annotation_type").is_none();
+        let is_span = get(&event.fields, SPAN_ID).is_some() && get(&event.fields, ANNOTATION_TYPE).is_none();
         let list = if is_span { &mut spans } else { &mut annotations };
         // What was sent twice is one.
         let sent_twice = list.iter().rev().take_while(|e| e.time == event.time).any(|e| *e == event);
@@ -111,12 +112,12 @@ pub(super) fn trace(id: &str, events: Vec<RawEvent>) -> Option<Trace> {
     let mut by_span: HashMap<String, usize> = HashMap::new();
     for (i, span) in spans.iter().enumerate() {
         origins.push((processes.id(span), text_of(&span.fields, "library.name"), text_of(&span.fields, "library.version")));
-        by_span.entry(text_of(&span.fields, "trace.span_id").unwrap_or_default()).or_insert(i);
+        by_span.entry(text_of(&span.fields, SPAN_ID).unwrap_or_default()).or_insert(i);
     }
     let mut of_span: Vec<Vec<&RawEvent>> = vec![Vec::new(); spans.len()];
     let mut n_orphans = 0;
     for annotation in &annotations {
-        let owner = text_of(&annotation.fields, "trace.parent_id").and_then(|id| by_span.get(&id).copied());
+        let owner = text_of(&annotation.fields, PARENT_ID).and_then(|id| by_span.get(&id).copied());
         match owner {
             Some(i) => of_span[i].push(annotation),
             None => n_orphans += 1,
@@ -161,12 +162,12 @@ fn span(
     inherited: &[(Arc<str>, Value)],
 ) -> Span {
     let mut references = Vec::new();
-    if let Some(span_id) = text_of(fields, "trace.parent_id") {
+    if let Some(span_id) = text_of(fields, PARENT_ID) {
         references.push(Reference { ref_type: RefType::ChildOf, trace_id: trace_id.to_owned(), span_id });
     }
     let mut logs = Vec::new();
     for annotation in annotations {
-        if is(&annotation.fields, "meta.annotation_type", "link") {
+        if is(&annotation.fields, ANNOTATION_TYPE, "link") {
             let (to, span) = (text_of(&annotation.fields, "trace.link.trace_id"), text_of(&annotation.fields, "trace.link.span_id"));
             if let (Some(trace_id), Some(span_id)) = (to, span) {
                 references.push(Reference { ref_type: RefType::FollowsFrom, trace_id, span_id });
@@ -175,11 +176,11 @@ fn span(
             logs.push(log(annotation, fields, inherited));
         }
     }
-    let milliseconds = get(fields, "duration_ms").and_then(Value::number).unwrap_or(0.0);
+    let milliseconds = get(fields, DURATION_MS).and_then(Value::number).unwrap_or(0.0);
     let backwards = get(fields, "meta.invalid_duration") == Some(&Value::Bool(true));
     Span {
         trace_id: trace_id.to_owned(),
-        span_id: text_of(fields, "trace.span_id").unwrap_or_default(),
+        span_id: text_of(fields, SPAN_ID).unwrap_or_default(),
         operation_name: text_of(fields, "name").unwrap_or_default(),
         references,
         start_time: micros(event.time),
@@ -194,16 +195,16 @@ fn span(
 
 /// The tags of a span: its columns, but for those that Jaeger has elsewhere, in order of their names.
 fn tags(fields: &Fields, sample_rate: f64) -> Vec<Tag> {
-    let is_otlp = is(fields, "meta.signal_type", "trace");
+    let is_otlp = is(fields, SIGNAL_TYPE, "trace");
     let mut tags = Vec::with_capacity(fields.len());
     for (name, value) in fields {
         match (&**name, value) {
             (n, _) if OF_SPANS.contains(&n) || is_process(n) => {}
-            ("meta.signal_type", _) if is_otlp => {}
+            (SIGNAL_TYPE, _) if is_otlp => {}
             // Ingest writes the kind twice, and writes it if there is none.
-            ("type", value) if is_otlp && get(fields, "span.kind") == Some(value) => {}
-            ("span.kind", Value::Str(kind)) if kind == "unspecified" => {}
-            ("status_code", Value::Int(code @ 0..=2)) if is_otlp => match code {
+            ("type", value) if is_otlp && get(fields, SPAN_KIND) == Some(value) => {}
+            (SPAN_KIND, Value::Str(kind)) if kind == "unspecified" => {}
+            (STATUS_CODE, Value::Int(code @ 0..=2)) if is_otlp => match code {
                 1 => tags.push(Tag::text("otel.status_code", "OK")),
                 2 => tags.push(Tag::text("otel.status_code", "ERROR")),
                 _ => {}
@@ -220,16 +221,16 @@ fn tags(fields: &Fields, sample_rate: f64) -> Vec<Tag> {
 
 /// An event of a span: its name, then its attributes.
 fn log(event: &RawEvent, span: &Fields, inherited: &[(Arc<str>, Value)]) -> Log {
-    let is_log = is(&event.fields, "meta.signal_type", "log");
+    let is_log = is(&event.fields, SIGNAL_TYPE, "log");
     let mut fields =
         vec![Tag::text("event", &text_of(&event.fields, "name").unwrap_or_else(|| if is_log { "log".into() } else { String::new() }))];
     for (name, value) in &event.fields {
         let is_inherited = inherited.iter().any(|(n, v)| n == name && v == value) && !name.starts_with("exception.");
         let of_process = is_process(name) && get(span, name) == Some(value);
         let hidden = match &**name {
-            "meta.signal_type" => true,
+            SIGNAL_TYPE => true,
             // That the span failed.
-            "error" => !is_log && *value == Value::Bool(true) && get(span, name) == Some(value),
+            ERROR => !is_log && *value == Value::Bool(true) && get(span, name) == Some(value),
             n => OF_ANNOTATIONS.contains(&n),
         };
         if !hidden && !is_inherited && !of_process {

@@ -10,18 +10,13 @@ use crate::app::App;
 use crate::error::Failure;
 use crate::time::rfc3339;
 use engine::{Cell, EngineError, Plan, RawEvent, Run, SeriesMode, ServiceEdge, ServiceMapSpec};
+use model::columns::{ANNOTATION_TYPE, DATASET, DURATION_MS, SERVICE, SPAN_ID, SPAN_KIND, TRACE_ID};
 use model::query::{Calculation, Filter, FilterOp, QuerySpec};
 use model::{Limits, NS_PER_SECOND, TimeNs, Value};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use store::Scope;
 
-const TRACE_ID: &str = "trace.trace_id";
-const SPAN_ID: &str = "trace.span_id";
-const ANNOTATION: &str = "meta.annotation_type";
-const SERVICE: &str = "service.name";
-const DATASET: &str = "meta.dataset";
-const DURATION_MS: &str = "duration_ms";
 const HOUR_NS: i64 = 3_600 * NS_PER_SECOND;
 
 /// All times.
@@ -82,8 +77,8 @@ impl<'a> Reader<'a> {
     /// What tells spans from other events.
     fn spans(&self) -> Vec<Filter> {
         let mut filters = vec![presence(TRACE_ID, FilterOp::Exists), presence(SPAN_ID, FilterOp::Exists)];
-        if self.has(ANNOTATION) {
-            filters.push(presence(ANNOTATION, FilterOp::DoesNotExist));
+        if self.has(ANNOTATION_TYPE) {
+            filters.push(presence(ANNOTATION_TYPE, FilterOp::DoesNotExist));
         }
         filters
     }
@@ -135,7 +130,7 @@ impl<'a> Reader<'a> {
 
     /// Names and kinds of a service's spans, sorted; of one kind only, if it is given.
     pub(super) fn operations(&self, service: &str, kind: Option<&str>) -> Result<Vec<Operation>, Failure> {
-        let kinds = self.has("span.kind");
+        let kinds = self.has(SPAN_KIND);
         if kind.is_some() && !kinds {
             return Ok(Vec::new());
         }
@@ -143,9 +138,9 @@ impl<'a> Reader<'a> {
         for way in self.of_service(service) {
             let mut filters = self.spans();
             filters.extend(way);
-            filters.extend(kind.map(|kind| filter("span.kind", FilterOp::Equal, Value::Str(kind.to_ascii_lowercase()))));
+            filters.extend(kind.map(|kind| filter(SPAN_KIND, FilterOp::Equal, Value::Str(kind.to_ascii_lowercase()))));
             let mut breakdowns = vec!["name".to_owned()];
-            breakdowns.extend(kinds.then(|| "span.kind".to_owned()));
+            breakdowns.extend(kinds.then(|| SPAN_KIND.to_owned()));
             for row in self.groups(filters, breakdowns)? {
                 let Some(name) = text(row.first()) else { continue };
                 let span_kind = text(row.get(1).filter(|_| kinds)).filter(|k| k != "unspecified").unwrap_or_default();
