@@ -101,6 +101,32 @@ pub(crate) struct TimeArgs {
     pub(crate) to: Option<String>,
 }
 
+/// Which events a question is about.
+#[derive(Debug, Args)]
+pub(crate) struct ScopeArgs {
+    /// Dataset, by name or slug; all of them if not given
+    #[arg(short, long)]
+    pub(crate) dataset: Option<String>,
+    /// Conditions on them: 'http.status_code >= 500 and name exists'
+    #[arg(short = 'w', long = "where", value_name = "CONDITIONS")]
+    pub(crate) conditions: Option<String>,
+    #[command(flatten)]
+    pub(crate) time: TimeArgs,
+}
+
+/// How a question is asked.
+#[derive(Debug, Args)]
+pub(crate) struct AskArgs {
+    /// Print the request that text and flags stand for, and ask nothing
+    #[arg(long)]
+    pub(crate) show_spec: bool,
+    /// Print the server's answer as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) server: ServerArgs,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
     /// TOML file of settings; docs/reference/config.md lists them
@@ -122,15 +148,11 @@ Examples:
 pub(crate) struct QueryArgs {
     /// The question in its text form; see the grammar in `wideye query --help`
     pub(crate) text: Vec<String>,
-    /// Dataset, by name or slug; all of them if not given
-    #[arg(short, long)]
-    pub(crate) dataset: Option<String>,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     /// Calculations: 'COUNT, P99(duration_ms)'
     #[arg(short, long = "calculate", value_name = "CALCULATIONS")]
     pub(crate) calculate: Option<String>,
-    /// Conditions: 'http.status_code >= 500 and name exists'
-    #[arg(short = 'w', long = "where", value_name = "CONDITIONS")]
-    pub(crate) conditions: Option<String>,
     /// A calculated field of this question: 'slow = GTE($duration_ms, 500)'; may be given again
     #[arg(short, long = "field", value_name = "NAME = EXPRESSION")]
     pub(crate) fields: Vec<String>,
@@ -146,8 +168,6 @@ pub(crate) struct QueryArgs {
     /// Rows of the result
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<i64>,
-    #[command(flatten)]
-    pub(crate) time: TimeArgs,
     /// Length of the buckets of the series
     #[arg(long, value_name = "DURATION")]
     pub(crate) every: Option<String>,
@@ -163,12 +183,6 @@ pub(crate) struct QueryArgs {
     /// The whole question as a JSON query specification, from a file or from standard input (-)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "calculate", "conditions", "fields", "by", "having", "order"])]
     pub(crate) spec: Option<PathBuf>,
-    /// Print the specification that the text stands for, and ask nothing
-    #[arg(long)]
-    pub(crate) show_spec: bool,
-    /// Print the server's answer as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
     /// Print the table alone
     #[arg(long)]
     pub(crate) no_chart: bool,
@@ -176,7 +190,7 @@ pub(crate) struct QueryArgs {
     #[arg(long)]
     pub(crate) no_cache: bool,
     #[command(flatten)]
-    pub(crate) server: ServerArgs,
+    pub(crate) ask: AskArgs,
 }
 
 const QUERY_HELP: &str = r#"The text form:
@@ -220,14 +234,8 @@ Examples:
 pub(crate) struct ContrastArgs {
     /// Which events are looked at: clauses `in`, `where`, `last`, `from … to …`, `unweighted` of the text form
     pub(crate) text: Vec<String>,
-    /// Dataset, by name or slug; all of them if not given
-    #[arg(short, long)]
-    pub(crate) dataset: Option<String>,
-    /// Conditions on all events that are looked at
-    #[arg(short = 'w', long = "where", value_name = "CONDITIONS")]
-    pub(crate) conditions: Option<String>,
     #[command(flatten)]
-    pub(crate) time: TimeArgs,
+    pub(crate) scope: ScopeArgs,
     /// The events in question: 'duration_ms > 1000 and error = true'
     #[arg(short, long, value_name = "CONDITIONS")]
     pub(crate) select: Option<String>,
@@ -255,14 +263,8 @@ pub(crate) struct ContrastArgs {
     /// Conditions that a finding may join: 1 to 4
     #[arg(long, value_name = "N")]
     pub(crate) max_conditions: Option<i64>,
-    /// Print the request that this stands for, and ask nothing
-    #[arg(long)]
-    pub(crate) show_spec: bool,
-    /// Print the server's answer as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) server: ServerArgs,
+    pub(crate) ask: AskArgs,
 }
 
 const CONTRAST_HELP: &str = r#"Both populations lie in the time range and meet the conditions of the text. The selection is what --select and its kin
@@ -282,14 +284,8 @@ Examples:
 pub(crate) struct MapArgs {
     /// Which calls: clauses `in`, `where`, `last`, `from … to …`, `unweighted` of the text form
     pub(crate) text: Vec<String>,
-    /// Dataset, by name or slug; all of them if not given
-    #[arg(short, long)]
-    pub(crate) dataset: Option<String>,
-    /// Conditions on the span that a call makes in the service that is called
-    #[arg(short = 'w', long = "where", value_name = "CONDITIONS")]
-    pub(crate) conditions: Option<String>,
     #[command(flatten)]
-    pub(crate) time: TimeArgs,
+    pub(crate) scope: ScopeArgs,
     /// Only calls from or to this service; may be given again
     #[arg(short, long = "service", value_name = "NAME")]
     pub(crate) services: Vec<String>,
@@ -299,21 +295,16 @@ pub(crate) struct MapArgs {
     /// Calls in the answer, most frequent first
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) limit: Option<i64>,
-    /// Print the request that this stands for, and ask nothing
-    #[arg(long)]
-    pub(crate) show_spec: bool,
-    /// Print the server's answer as JSON
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) server: ServerArgs,
+    pub(crate) ask: AskArgs,
 }
 
 const MAP_HELP: &str = r#"A call is a span whose parent is a span of another service. The line of a service tells of the requests that it served, the lines
 below it of the calls that it made; P50 and P95 are durations in the service that is called. A name with ~ sends no spans itself: it
 and its numbers are known from the spans of its callers.
 
-Clauses and conditions are those of `wideye query`; with root., parent., child. and any. they ask about other spans of the trace.
+Clauses and conditions are those of `wideye query`, on the span that a call makes in the service that is called; with root., parent.,
+child. and any. they ask about other spans of the trace.
 
 Examples:
   wideye map --last 1h

@@ -4,9 +4,9 @@
 
 use super::{
     ALL,
-    query::{add_conditions, duration, instant, parse, read},
+    query::{duration, instant, parse, read},
 };
-use crate::{cli::ContrastArgs, client::Client, error::CliError, render, term::Out};
+use crate::{cli::ContrastArgs, error::CliError, render, term::Out};
 use model::query::QuerySpec;
 use serde_json::{Map, Value as Json, json};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -16,28 +16,20 @@ const RANGE_DEFAULT_S: f64 = 7200.0;
 
 pub(super) fn run(args: &ContrastArgs, out: &mut Out) -> Result<(), CliError> {
     let body = request(args)?;
-    if args.show_spec {
+    if args.ask.show_spec {
         return out.line(format_args!("{body:#}"));
     }
-    let client = Client::new(&args.server.url, args.server.key.as_deref())?;
-    let answer = client.post_json("/api/v1/contrast", &body)?;
-    if args.json {
-        return out.line(format_args!("{answer:#}"));
-    }
-    render::contrast(out, &answer)
+    args.ask.post("/api/v1/contrast", &body, out, render::contrast)
 }
 
 /// The request that text and flags state.
 fn request(args: &ContrastArgs) -> Result<Json, CliError> {
-    let q = parse(&args.text.join(" "))?;
+    let mut q = parse(&args.text.join(" "))?;
+    args.scope.put_into(&mut q)?;
     let mut spec = q.spec;
     if spec.calculations.is_some() || !spec.breakdowns.is_empty() || !spec.orders.is_empty() || !spec.havings.is_empty() {
         return Err(CliError::Usage("a comparison takes the clauses `in`, `where`, `last`, `from … to …` and `unweighted` only".into()));
     }
-    if let Some(text) = &args.conditions {
-        add_conditions(&mut spec, text)?;
-    }
-    args.time.put_into(&mut spec)?;
     let mut selection = population(args.select.as_deref())?;
     for (name, value, flag) in [("start_time", &args.select_from, "--select-from"), ("end_time", &args.select_to, "--select-to")] {
         if let Some(text) = value {
@@ -74,7 +66,7 @@ fn request(args: &ContrastArgs) -> Result<Json, CliError> {
         ));
     }
     let mut body = json!({
-        "dataset": args.dataset.clone().or(q.dataset).unwrap_or_else(|| ALL.to_owned()),
+        "dataset": q.dataset.unwrap_or_else(|| ALL.to_owned()),
         "query": spec,
         "selection": selection,
     });

@@ -2,31 +2,24 @@
 //!
 //! Owns: how text and flags join. Never does: the grammar (question), drawing (render).
 
-use super::{
-    ALL,
-    query::{add_conditions, parse},
-};
-use crate::{cli::MapArgs, client::Client, error::CliError, render, term::Out};
+use super::{ALL, query::parse};
+use crate::{cli::MapArgs, error::CliError, render, term::Out};
 use model::query::QuerySpec;
 use serde_json::{Value as Json, json};
 
 pub(super) fn run(args: &MapArgs, out: &mut Out) -> Result<(), CliError> {
     let body = request(args)?;
-    if args.show_spec {
+    if args.ask.show_spec {
         return out.line(format_args!("{body:#}"));
     }
-    let client = Client::new(&args.server.url, args.server.key.as_deref())?;
-    let answer = client.post_json("/api/v1/service-map", &body)?;
-    if args.json {
-        return out.line(format_args!("{answer:#}"));
-    }
-    render::map(out, &answer)
+    args.ask.post("/api/v1/service-map", &body, out, render::map)
 }
 
 /// The request that text and flags state.
 fn request(args: &MapArgs) -> Result<Json, CliError> {
-    let q = parse(&args.text.join(" "))?;
-    let mut spec = q.spec;
+    let mut q = parse(&args.text.join(" "))?;
+    args.scope.put_into(&mut q)?;
+    let spec = q.spec;
     let plain = QuerySpec {
         filters: spec.filters.clone(),
         filter_combination: spec.filter_combination,
@@ -39,12 +32,8 @@ fn request(args: &MapArgs) -> Result<Json, CliError> {
     if spec != plain {
         return Err(CliError::Usage("a map takes the clauses `in`, `where`, `last`, `from … to …` and `unweighted` only".into()));
     }
-    if let Some(text) = &args.conditions {
-        add_conditions(&mut spec, text)?;
-    }
-    args.time.put_into(&mut spec)?;
     let mut body = json!({
-        "dataset": args.dataset.clone().or(q.dataset).unwrap_or_else(|| ALL.to_owned()),
+        "dataset": q.dataset.unwrap_or_else(|| ALL.to_owned()),
         "query": spec,
     });
     if !args.services.is_empty() {

@@ -4,7 +4,7 @@
 
 use super::ALL;
 use crate::{
-    cli::{QueryArgs, TimeArgs},
+    cli::{AskArgs, QueryArgs, ScopeArgs},
     client::Client,
     error::CliError,
     render,
@@ -21,19 +21,17 @@ const LIMIT_DEFAULT: i64 = 100;
 pub(super) fn run(args: &QueryArgs, out: &mut Out) -> Result<(), CliError> {
     let question = question(args)?;
     let spec = serde_json::to_value(&question.spec).map_err(|e| CliError::Usage(e.to_string()))?;
-    let dataset = args.dataset.clone().or(question.dataset).unwrap_or_else(|| ALL.to_owned());
-    if args.show_spec {
+    let dataset = question.dataset.unwrap_or_else(|| ALL.to_owned());
+    if args.ask.show_spec {
         return out.line(format_args!("{:#}", json!({"dataset": dataset, "query": spec})));
     }
-    let client = Client::new(&args.server.url, args.server.key.as_deref())?;
     if let Some(n) = args.slowest {
         let calculated = question.spec.calculations.iter().flatten().find_map(|c| c.column.clone());
         let column = calculated.unwrap_or_else(|| "duration_ms".to_owned());
         let body = json!({ "dataset": dataset, "query": spec, "column": column, "limit": n });
-        let answer = client.post_json("/api/v1/examples", &body)?;
-        return if args.json { out.line(format_args!("{answer:#}")) } else { render::examples(out, &answer) };
+        return args.ask.post("/api/v1/examples", &body, out, render::examples);
     }
-    let chart = !args.no_chart && !args.json;
+    let chart = !args.no_chart && !args.ask.json;
     let body = json!({
         "dataset": dataset,
         "query": spec,
@@ -41,19 +39,16 @@ pub(super) fn run(args: &QueryArgs, out: &mut Out) -> Result<(), CliError> {
         "cache": !args.no_cache,
         "series": chart,
     });
-    let answer = client.post_json("/api/v1/query", &body)?;
-    if args.json {
-        return out.line(format_args!("{answer:#}"));
-    }
-    render::answer(out, &answer, &question.spec.breakdowns, &question.show, chart)
+    args.ask.post("/api/v1/query", &body, out, |out, answer| render::answer(out, answer, &question.spec.breakdowns, &question.show, chart))
 }
 
 /// The question that text, flags or a file state.
 fn question(args: &QueryArgs) -> Result<Question, CliError> {
     if let Some(path) = &args.spec {
-        return Ok(Question { spec: from_file(path)?, ..Question::default() });
+        return Ok(Question { spec: from_file(path)?, dataset: args.scope.dataset.clone(), ..Question::default() });
     }
     let mut q = parse(&args.text.join(" "))?;
+    args.scope.put_into(&mut q)?;
     let spec = &mut q.spec;
     if let Some(text) = &args.calculate {
         let calculated = parse(text)?;
@@ -62,9 +57,6 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
     }
     for text in &args.fields {
         spec.calculated_fields.push(field(text)?);
-    }
-    if let Some(text) = &args.conditions {
-        add_conditions(spec, text)?;
     }
     if let Some(text) = &args.by {
         spec.breakdowns.extend(read(text, question::parse_breakdowns)?);
@@ -76,7 +68,6 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
         spec.orders = read(text, question::parse_orders)?;
     }
     spec.limit = args.limit.or(spec.limit);
-    args.time.put_into(spec)?;
     if let Some(text) = &args.every {
         spec.granularity = Some(duration(text, "--every")?);
     }
@@ -117,24 +108,45 @@ fn field(text: &str) -> Result<CalculatedField, CliError> {
     }
 }
 
-impl TimeArgs {
+impl ScopeArgs {
     /// Puts what was given into a question.
-    pub(super) fn put_into(&self, spec: &mut QuerySpec) -> Result<(), CliError> {
-        if let Some(text) = &self.last {
+    pub(super) fn put_into(&self, question: &mut Question) -> Result<(), CliError> {
+        let Question { spec, dataset, .. } = question;
+        if self.dataset.is_some() {
+            dataset.clone_from(&self.dataset);
+        }
+        if let Some(text) = &self.conditions {
+            add_conditions(spec, text)?;
+        }
+        if let Some(text) = &self.time.last {
             spec.time_range = Some(duration(text, "--last")?);
         }
-        if let Some(text) = &self.from {
+        if let Some(text) = &self.time.from {
             spec.start_time = Some(instant(text, "--from")?);
         }
-        if let Some(text) = &self.to {
+        if let Some(text) = &self.time.to {
             spec.end_time = Some(instant(text, "--to")?);
         }
         Ok(())
     }
 }
 
+impl AskArgs {
+    /// Asks, and shows the answer.
+    pub(super) fn post(
+        &self,
+        path: &str,
+        body: &Json,
+        out: &mut Out,
+        show: impl FnOnce(&mut Out, &Json) -> Result<(), CliError>,
+    ) -> Result<(), CliError> {
+        let answer = Client::new(&self.server.url, self.server.key.as_deref())?.post_json(path, body)?;
+        if self.json { out.line(format_args!("{answer:#}")) } else { show(out, &answer) }
+    }
+}
+
 /// Adds the conditions of --where to those of the text.
-pub(super) fn add_conditions(spec: &mut QuerySpec, text: &str) -> Result<(), CliError> {
+fn add_conditions(spec: &mut QuerySpec, text: &str) -> Result<(), CliError> {
     let (filters, combination) = read(text, question::parse_conditions)?;
     if !spec.filters.is_empty() && [combination, spec.filter_combination].contains(&Some(Combination::Or)) {
         return Err(CliError::Usage("conditions of the text and of --where are joined by `and`; with `or`, put all in one place".into()));
