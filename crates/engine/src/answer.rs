@@ -3,7 +3,7 @@
 //! Owns: the shape of answers. Never does: compute them.
 
 use crate::calc::number::compare;
-use crate::time::format_rfc3339;
+use model::time::rfc3339;
 use model::{TimeNs, Value};
 use serde::ser::{SerializeMap, SerializeSeq, SerializeStruct};
 use serde::{Serialize, Serializer};
@@ -339,7 +339,7 @@ impl Serialize for Series<'_> {
         let mut text = (TimeNs::MIN, String::new());
         for (time, cells) in self.points {
             if text.1.is_empty() || text.0 != *time {
-                text = (*time, format_rfc3339(*time));
+                text = (*time, rfc3339(*time));
             }
             seq.serialize_element(&Point { time: &text.1, row: Row { columns: self.columns, cells } })?;
         }
@@ -370,7 +370,7 @@ impl Serialize for Fields<'_> {
 impl Serialize for RawEvent {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
-        map.serialize_entry("time", &format_rfc3339(self.time))?;
+        map.serialize_entry("time", &rfc3339(self.time))?;
         if self.sample_rate != 1.0 {
             map.serialize_entry("samplerate", &Number(self.sample_rate))?;
         }
@@ -393,8 +393,8 @@ impl Serialize for Scales<'_> {
 impl Serialize for Relations {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
-        map.serialize_entry("events_from", &format_rfc3339(self.events_from_ns))?;
-        map.serialize_entry("events_to", &format_rfc3339(self.events_to_ns))?;
+        map.serialize_entry("events_from", &rfc3339(self.events_from_ns))?;
+        map.serialize_entry("events_to", &rfc3339(self.events_to_ns))?;
         if let Some(n) = self.without_root {
             map.serialize_entry("without_root", &n)?;
         }
@@ -440,8 +440,8 @@ impl Serialize for Answer {
             None => map.serialize_entry("results", &self.result_rows())?,
         }
         map.serialize_entry("series", &self.series_rows())?;
-        map.serialize_entry("start_time", &format_rfc3339(self.start_ns))?;
-        map.serialize_entry("end_time", &format_rfc3339(self.end_ns))?;
+        map.serialize_entry("start_time", &rfc3339(self.start_ns))?;
+        map.serialize_entry("end_time", &rfc3339(self.end_ns))?;
         if let Some(ns) = self.granularity_ns {
             map.serialize_entry("granularity", &Number(ns as f64 / 1e9))?;
         }

@@ -25,7 +25,6 @@ mod scan;
 mod service_map;
 #[cfg(test)]
 mod tests;
-mod time;
 mod trace;
 mod turns;
 mod values;
@@ -46,7 +45,6 @@ pub use newest::FoundTraces;
 pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan, Relation};
 pub use run::{OnPartial, OnProgress, Progress, Run, SeriesMode};
 pub use service_map::{CallNumbers, NodeKind, ServiceEdge, ServiceMap, ServiceMapSpec, ServiceNode};
-pub use time::parse_time;
 pub use trace::{Comparison, Kind, RowKind, ServiceShare, Skeleton, Slice, SpanDetails, TraceRequest, Warning};
 pub use turns::{Turn, Turns};
 pub use values::values;

@@ -2,6 +2,7 @@
 //!
 //! Owns: RFC 3339 and epoch numbers, to the nanosecond. Never does: read a clock.
 
+use model::time::{days_of_date, is_date, write_date_time};
 use model::{NS_PER_SECOND, TimeNs};
 
 /// What a time text says.
@@ -49,10 +50,10 @@ fn fraction(b: &[u8]) -> (i64, usize) {
 
 fn rfc3339(b: &[u8]) -> Option<When> {
     let (year, month, day) = (two(b, 0)? * 100 + two(b, 2)?, two(b, 5)?, two(b, 8)?);
-    if b.get(7) != Some(&b'-') || !(1..=12).contains(&month) || day < 1 || day > days_of_month(year, month) {
+    if b.get(7) != Some(&b'-') || !is_date(year, month, day) {
         return None;
     }
-    let days = days_from_civil(year, month, day);
+    let days = days_of_date(year, month, day);
     if b.len() == 10 {
         return Some(at(days * 86_400, 0));
     }
@@ -116,37 +117,10 @@ fn number(b: &[u8]) -> Option<When> {
     Some(if ns.abs() < 9.2e18 { When::At(ns as i64) } else { When::OutOfRange })
 }
 
-fn days_of_month(year: i64, month: i64) -> i64 {
-    match month {
-        4 | 6 | 9 | 11 => 30,
-        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
-        2 => 28,
-        _ => 31,
-    }
-}
-
-/// Days since 1970-01-01 in the Gregorian calendar.
-fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
-    // Years that start in March end with the leap day.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let day_of_year = (153 * m + 2) / 5 + day - 1;
-    365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + day_of_year - 719_468
-}
-
-/// Appends RFC 3339 with nanoseconds, in UTC.
+/// Appends RFC 3339 in UTC, with as many digits of the fraction as are needed.
 pub(crate) fn write_rfc3339(out: &mut String, time: TimeNs) {
-    let (seconds, ns) = (time.div_euclid(NS_PER_SECOND), time.rem_euclid(NS_PER_SECOND));
-    let (days, of_day) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days since 0000-03-01, split into eras of 400 years.
-    let z = days + 719_468;
-    let (era, of_era) = (z.div_euclid(146_097), z.rem_euclid(146_097));
-    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
-    let day_of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let m = (5 * day_of_year + 2) / 153;
-    let (day, month) = (day_of_year - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
-    let year = era * 400 + year_of_era + i64::from(month <= 2);
-    let (h, min, s) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-    crate::text::display(out, format_args!("{year:04}-{month:02}-{day:02}T{h:02}:{min:02}:{s:02}"));
+    write_date_time(out, time.div_euclid(NS_PER_SECOND));
+    let ns = time.rem_euclid(NS_PER_SECOND);
     if ns != 0 {
         let digits = format!("{ns:09}");
         out.push('.');

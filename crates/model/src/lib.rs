@@ -11,6 +11,7 @@ mod error;
 mod ident;
 mod limits;
 pub mod query;
+pub mod time;
 mod value;
 
 pub use batch::{Batch, BatchBuilder, BatchColumn, ColumnId, Values};

@@ -3,6 +3,8 @@
 //! Owns: `90s`, `2h30m`; bringing dates into the form that the API reads, and reading the form in which it writes them. Never does:
 //! read a clock, know time zones.
 
+use model::NS_PER_SECOND;
+use model::time::{read_rfc3339, rfc3339};
 use serde_json::Value as Json;
 
 /// Units of durations, in seconds.
@@ -54,32 +56,15 @@ pub fn instant(text: &str) -> Option<Json> {
     Some(Json::String(full.replacen([' ', 't'], "T", 1)))
 }
 
-/// Unix seconds of `2026-01-31T08:00:00.5Z`, the form in which the API writes times.
+/// Unix seconds of RFC 3339 such as `2026-01-31T08:00:00.5Z`, the form in which the API writes times.
 #[must_use]
 pub fn epoch_s(text: &str) -> Option<f64> {
-    let text = text.strip_suffix('Z')?;
-    let (date, clock) = text.split_once('T')?;
-    let mut date = date.rsplitn(3, '-').map(|p| p.parse::<i64>().ok());
-    let (day, month, year) = (date.next()??, date.next()??, date.next()??);
-    let mut clock = clock.splitn(3, ':');
-    let (hour, minute): (i64, i64) = (clock.next()?.parse().ok()?, clock.next()?.parse().ok()?);
-    let second: f64 = clock.next()?.parse().ok()?;
-    // Years that start in March have their leap day at the end.
-    let (y, m) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
-    let days = 365 * y + y.div_euclid(4) - y.div_euclid(100) + y.div_euclid(400) + (153 * m + 2) / 5 + day - 719_469;
-    Some((days * 86_400 + hour * 3600 + minute * 60) as f64 + second)
+    let (seconds, ns) = read_rfc3339(text)?;
+    Some(seconds as f64 + ns as f64 / 1e9)
 }
 
 /// Unix seconds as `2026-01-31T08:00:00Z`.
 #[must_use]
 pub fn utc(epoch_s: i64) -> String {
-    let (days, s) = (epoch_s.div_euclid(86_400) + 719_468, epoch_s.rem_euclid(86_400));
-    // Eras of 400 years, and years that start in March.
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let m = (5 * day + 2) / 153;
-    let (day, month) = (day - (153 * m + 2) / 5 + 1, if m < 10 { m + 3 } else { m - 9 });
-    let year = year + era * 400 + i64::from(month <= 2);
-    format!("{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}Z", s / 3600, s / 60 % 60, s % 60)
+    rfc3339(epoch_s.saturating_mul(NS_PER_SECOND))
 }

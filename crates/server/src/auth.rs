@@ -3,8 +3,8 @@
 //! Owns: making, hashing and checking keys. Never does: keep a secret (only its SHA-256 is stored).
 
 use crate::error::Failure;
-use crate::time::rfc3339;
 use axum::http::HeaderMap;
+use model::time::rfc3339;
 use model::{ErrorKind, TimeNs};
 use parking_lot::RwLock;
 use serde_json::{Value as Json, json};

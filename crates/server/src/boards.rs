@@ -8,7 +8,7 @@ use crate::compat::queries;
 use crate::error::{Failure, Problem};
 use crate::ids;
 use crate::shape::{Shape, fit, may, must};
-use crate::time::rfc3339;
+use model::time::rfc3339;
 use serde_json::{Map, Value as Json, json};
 use store::Document;
 

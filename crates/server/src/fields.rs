@@ -7,9 +7,9 @@ use crate::ask::ALL;
 use crate::compat::documents::home;
 use crate::error::Failure;
 use crate::ids;
-use crate::time::rfc3339;
 use engine::SavedField;
 use model::ErrorKind;
+use model::time::rfc3339;
 use serde_json::{Value as Json, json};
 use store::{Document, Store, StoreError};
 

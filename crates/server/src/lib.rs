@@ -37,4 +37,4 @@ pub use auth::{Key, KeyError, Scope, create_key, delete_key, list_keys};
 pub use error::{ServerError, chain};
 pub use serve::{Addresses, Server, serve};
 pub use settings::{Flag, SettingError, Settings, flags, reference};
-pub use time::{now, rfc3339};
+pub use time::now;

@@ -2,7 +2,8 @@
 //!
 //! Owns: their form, `time level event key=value …`. Never does: a line per request (dataset `wideye` has those).
 
-use crate::time::{now, rfc3339};
+use crate::time::now;
+use model::time::rfc3339;
 use std::fmt::Display;
 use std::io::Write as _;
 

@@ -5,6 +5,7 @@
 mod calculations;
 mod columns;
 mod filters;
+mod granularity;
 mod names;
 mod range;
 mod relatives;
@@ -18,6 +19,7 @@ use crate::plan::{Calc, CalcOp, Computation, Formula, HavingIf, OrderBy, OrderKe
 use crate::{EngineError, Field, Run, SeriesMode};
 use calculations::{calc_op, calculations, formulas};
 use model::query::{Direction, FilterOp, Having, Order, QuerySpec};
+use model::time::seconds_to_ns;
 use model::{Limits, NS_PER_SECOND};
 pub(crate) use names::Names;
 pub(crate) use range::range;
@@ -53,7 +55,7 @@ pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) 
     let (granularity_ns, series) = granularity(spec, run, limits, &calculations, range)?;
     let compare_offset_ns = match spec.compare_time_offset_seconds {
         None => None,
-        Some(s) => match crate::time::seconds_to_ns(s) {
+        Some(s) => match seconds_to_ns(s) {
             Some(ns) if ns > 0 => Some(ns),
             _ => return Err(EngineError::invalid(format!("compare_time_offset_seconds must be above 0, not {s}"))),
         },
@@ -80,7 +82,7 @@ pub fn check(spec: &QuerySpec, known: &dyn Columns, run: &Run, limits: &Limits) 
 
 /// How far around a range relatives are looked for.
 pub(crate) fn margin_ns(limits: &Limits) -> i64 {
-    crate::time::seconds_to_ns(limits.relatives_margin_seconds).unwrap_or(i64::MAX).max(0)
+    seconds_to_ns(limits.relatives_margin_seconds).unwrap_or(i64::MAX).max(0)
 }
 
 /// The column whose values a name has, if it can be asked about.
@@ -213,7 +215,7 @@ fn granularity(
 ) -> Result<(Option<i64>, bool), EngineError> {
     let given = match spec.granularity {
         None | Some(0.0) => None,
-        Some(s) => match crate::time::seconds_to_ns(s) {
+        Some(s) => match seconds_to_ns(s) {
             Some(ns) if ns > 0 => Some(ns),
             _ => return Err(EngineError::invalid(format!("granularity must be a number of seconds above 0, not {s}"))),
         },
@@ -240,5 +242,5 @@ fn granularity(
         SeriesMode::IfGranularity => given.is_some() || rates || heatmaps,
     };
     let buckets = series || rates;
-    Ok((buckets.then(|| given.unwrap_or_else(|| crate::time::auto_granularity_ns(range))), series))
+    Ok((buckets.then(|| given.unwrap_or_else(|| granularity::auto_granularity_ns(range))), series))
 }

@@ -3,8 +3,8 @@
 //! Owns: `time_range`, `start_time`, `end_time` and their combinations. Never does: read a clock.
 
 use crate::EngineError;
-use crate::time::{parse_rfc3339, parse_seconds, seconds_to_ns};
 use model::query::QuerySpec;
+use model::time::{parse_time, seconds_to_ns};
 use model::{NS_PER_SECOND, TimeNs};
 
 const DEFAULT_NS: i64 = 7200 * NS_PER_SECOND;
@@ -44,7 +44,7 @@ fn time(json: Option<&serde_json::Value>, name: &str) -> Result<Option<TimeNs>, 
             Some(s) => s.checked_mul(NS_PER_SECOND),
             None => n.as_f64().and_then(seconds_to_ns),
         },
-        Some(serde_json::Value::String(s)) => parse_rfc3339(s).or_else(|| parse_seconds(s)),
+        Some(serde_json::Value::String(s)) => parse_time(s),
         Some(_) => None,
     };
     match parsed {

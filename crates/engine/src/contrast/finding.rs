@@ -9,9 +9,9 @@ use super::clock::Clock;
 use super::plan::ContrastPlan;
 use super::search::{Found, conditions_of};
 use super::stats::Pair;
-use crate::time::format_rfc3339;
 use crate::{Cell, EngineError};
 use model::columns::{DURATION_MS, SERVICE, SPAN_ID, TRACE_ID};
+use model::time::rfc3339;
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -67,7 +67,7 @@ fn example(parts: &[Part<'_>], part: usize, row: usize, conditions: &[&Candidate
             }
         }
     }
-    Ok(Example { time: format_rfc3339(segment.row_time(row)?.0), data })
+    Ok(Example { time: rfc3339(segment.row_time(row)?.0), data })
 }
 
 fn sentence(conditions: &[&Candidate], alike: &[&Candidate], found: &Found, all: Pair, clock: &Clock) -> String {

@@ -6,6 +6,7 @@ use crate::check::{Names, conditions, margin_ns, range};
 use crate::{Columns, Computation, Condition, EngineError, Field, Run};
 use model::contrast::{ContrastSpec, Population};
 use model::query::{Combination, FilterOp, QuerySpec};
+use model::time::rfc3339;
 use model::{Limits, TimeNs, Value};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -172,7 +173,7 @@ impl Side {
                 if *combination == Combination::Or && conditions.len() > 1 { format!("({text})") } else { text }
             })
             .collect();
-        let times = format!("{} to {}", crate::time::format_rfc3339(self.start_ns), crate::time::format_rfc3339(self.end_ns));
+        let times = format!("{} to {}", rfc3339(self.start_ns), rfc3339(self.end_ns));
         if groups.is_empty() { format!("events from {times}") } else { format!("{}, {times}", groups.join(" and ")) }
     }
 }

@@ -9,9 +9,9 @@ use crate::body;
 use crate::error::Failure;
 use crate::fields::Field;
 use crate::route::{Answer, Call, empty, json};
-use crate::time::rfc3339;
 use axum::body::Body;
 use axum::http::StatusCode;
+use model::time::rfc3339;
 use model::{NS_PER_SECOND, TimeNs};
 use store::{ColumnInfo, DatasetInfo, DatasetUpdate, Retention};
 

@@ -8,11 +8,11 @@ use crate::ask::{on_engine, scope};
 use crate::body;
 use crate::error::Failure;
 use crate::route::{Answer, Call, bytes_response};
-use crate::time::rfc3339;
 use axum::body::Body;
 use axum::http::StatusCode;
 use engine::ExamplesRequest as Request;
 use model::query::QuerySpec;
+use model::time::rfc3339;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json, json};
 

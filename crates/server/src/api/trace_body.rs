@@ -2,8 +2,8 @@
 //!
 //! Owns: its field names, and what is written as what. Never does: put traces together (engine).
 
-use crate::time::rfc3339;
 use engine::{RowKind, Skeleton};
+use model::time::rfc3339;
 use model::{TimeNs, Value};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};

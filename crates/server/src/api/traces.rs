@@ -51,7 +51,7 @@ impl Asked {
     fn of(call: &Call) -> Result<Asked, Failure> {
         let near = match call.query("ts").filter(|t| !t.is_empty()) {
             None => None,
-            Some(text) => match engine::parse_time(&text) {
+            Some(text) => match model::time::parse_time(&text) {
                 Some(time) => Some(time),
                 None => return Err(Failure::invalid(format!("parameter 'ts' is neither Unix seconds nor RFC 3339, value='{text}'"))),
             },

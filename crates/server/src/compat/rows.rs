@@ -2,9 +2,9 @@
 //!
 //! Owns: that form. Never does: change values.
 
-use crate::time::rfc3339;
 use engine::Cell;
 use model::TimeNs;
+use model::time::rfc3339;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::sync::Arc;

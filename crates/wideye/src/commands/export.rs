@@ -5,6 +5,7 @@
 use super::ALL;
 use crate::{cli::ExportArgs, client::Client, error::CliError, term::Out};
 use model::query::QuerySpec;
+use model::time::parse_rfc3339;
 use serde_json::{Value as Json, json};
 
 /// Events that one answer may hold.
@@ -28,7 +29,7 @@ pub(super) fn run(args: &ExportArgs, out: &mut Out) -> Result<(), CliError> {
     let export = Export { client, dataset, spec };
     // The first count fixes the range: from here on `last 2h` does not move.
     let answer = export.ask(json!([{"op": "COUNT"}]), None)?;
-    let bound = |name: &str| ns(&answer[name]).ok_or_else(|| export.strange("no time range"));
+    let bound = |name: &str| answer[name].as_str().and_then(parse_rfc3339).ok_or_else(|| export.strange("no time range"));
     let (start, end) = (bound("start_time")?, bound("end_time")?);
     export.range(start, end, out)
 }
@@ -37,15 +38,6 @@ struct Export<'s> {
     client: Client,
     dataset: String,
     spec: &'s QuerySpec,
-}
-
-/// Nanoseconds since the epoch of a time as the API writes it.
-fn ns(time: &Json) -> Option<i64> {
-    let text = time.as_str()?;
-    let (whole, fraction) = text.strip_suffix('Z')?.split_once('.').unwrap_or((text.strip_suffix('Z')?, ""));
-    let seconds = crate::render::epoch_s(&format!("{whole}Z"))? as i64;
-    let fraction: i64 = format!("{fraction:0<9}").parse().ok()?;
-    Some(seconds * 1_000_000_000 + fraction)
 }
 
 /// Seconds as a JSON number that keeps every nanosecond: text, since a JSON float does not.
@@ -109,7 +101,7 @@ impl Export<'_> {
         let Some(Json::Array(mut events)) = answer.get_mut("results").map(Json::take) else {
             return Err(self.strange("no results"));
         };
-        events.sort_by_cached_key(|e| ns(&e["time"]));
+        events.sort_by_cached_key(|e| e["time"].as_str().and_then(parse_rfc3339));
         if self.dataset != ALL {
             // Every line would say the same.
             events.iter_mut().filter_map(Json::as_object_mut).for_each(|event| drop(event.shift_remove("dataset")));

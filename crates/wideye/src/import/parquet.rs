@@ -4,6 +4,7 @@
 
 use super::{BATCH_BYTES, Batch, Envelope, Sink};
 use crate::error::CliError;
+use model::time::write_date_time;
 use parquet::{
     data_type::AsBytes,
     errors::ParquetError,
@@ -153,22 +154,10 @@ fn write_list(elements: &[Field], out: &mut Vec<u8>) {
 
 /// RFC 3339 of seconds and nanoseconds since the epoch.
 fn write_time(seconds: i64, ns: i64, out: &mut Vec<u8>) {
-    let (year, month, day) = civil(seconds.div_euclid(86_400));
-    let s = seconds.rem_euclid(86_400);
+    let mut text = String::new();
+    write_date_time(&mut text, seconds);
     // Writing to memory cannot fail.
-    drop(write!(out, "\"{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}.{ns:09}Z\"", s / 3600, s / 60 % 60, s % 60));
-}
-
-/// The date of a number of days since 1970-01-01.
-fn civil(days: i64) -> (i64, i64, i64) {
-    // Years that start in March have their leap day at the end; an era is the 400 years after which the calendar repeats.
-    let days = days + 719_468;
-    let (era, day) = (days.div_euclid(146_097), days.rem_euclid(146_097));
-    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
-    let day_of_year = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day_of_year + 2) / 153;
-    let date = day_of_year - (153 * month + 2) / 5 + 1;
-    if month < 10 { (year + era * 400, month + 3, date) } else { (year + era * 400 + 1, month - 9, date) }
+    drop(write!(out, "\"{text}.{ns:09}Z\""));
 }
 
 #[cfg(test)]
