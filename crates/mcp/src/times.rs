@@ -7,9 +7,6 @@ use crate::tools::ToolError;
 use model::query::QuerySpec;
 use serde_json::{Value as Json, json};
 
-/// Seconds that a question covers unless it says otherwise.
-const RANGE_DEFAULT_S: f64 = 7_200.0;
-
 /// A duration: `90s`, `2h`, or seconds as a number.
 pub(crate) fn duration(args: &Args, name: &str) -> Result<Option<f64>, ToolError> {
     let wrong = |given: &str| ToolError::arguments(format!("`{name}` is a duration such as 30s, 10m, 2h or 1d, not '{given}'"));
@@ -63,33 +60,9 @@ pub(crate) fn range(args: &Args, spec: &mut QuerySpec, now_s: f64) -> Result<(),
     Ok(())
 }
 
-/// Unix seconds of a time in a specification.
-pub(crate) fn seconds(time: &Json) -> Option<f64> {
-    match time {
-        Json::String(text) => question::epoch_s(text).or_else(|| text.parse().ok()),
-        time => time.as_f64(),
-    }
-}
-
-/// Makes the range of a specification an absolute one, so that others can be said relative to it.
+/// Makes the range of a specification an absolute one.
 pub(crate) fn fix(spec: &mut QuerySpec, now_s: f64) -> Result<(f64, f64), ToolError> {
-    let read = |time: &Option<Json>| match time {
-        None => Ok(None),
-        Some(t) => {
-            seconds(t).map(Some).ok_or_else(|| ToolError::arguments(format!("{t} is not a UTC time that others can be relative to")))
-        }
-    };
-    let range = spec.time_range.unwrap_or(RANGE_DEFAULT_S);
-    let (start, end) = match (read(&spec.start_time)?, read(&spec.end_time)?) {
-        (Some(start), Some(end)) => (start, end),
-        (Some(start), None) => (start, spec.time_range.map_or(now_s, |r| start + r)),
-        (None, Some(end)) => (end - range, end),
-        (None, None) => (now_s - range, now_s),
-    };
-    spec.time_range = None;
-    spec.start_time = Some(json!(start));
-    spec.end_time = Some(json!(end));
-    Ok((start, end))
+    question::fix_range(spec, now_s).map_err(ToolError::arguments)
 }
 
 /// Times of one answer, as short as they can be told apart.

@@ -11,7 +11,7 @@ mod time;
 mod write;
 
 pub use parse::{Question, distance, largest_first, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
-pub use time::{duration_s, epoch_s, instant, utc};
+pub use time::{duration_s, epoch_s, fix_range, instant, seconds, utc};
 pub use write::condition_text;
 
 /// What is wrong with a text, and where.

@@ -4,8 +4,12 @@
 //! read a clock, know time zones.
 
 use model::NS_PER_SECOND;
+use model::query::QuerySpec;
 use model::time::{read_rfc3339, rfc3339};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
+
+/// Seconds that a question covers unless it says otherwise.
+const RANGE_DEFAULT_S: f64 = 7_200.0;
 
 /// Units of durations, in seconds.
 const UNITS: [(&str, f64); 6] = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3600.0), ("d", 86_400.0), ("w", 604_800.0)];
@@ -61,6 +65,34 @@ pub fn instant(text: &str) -> Option<Json> {
 pub fn epoch_s(text: &str) -> Option<f64> {
     let (seconds, ns) = read_rfc3339(text)?;
     Some(seconds as f64 + ns as f64 / 1e9)
+}
+
+/// Unix seconds of a time in a specification.
+#[must_use]
+pub fn seconds(time: &Json) -> Option<f64> {
+    match time {
+        Json::String(text) => epoch_s(text).or_else(|| text.parse().ok()),
+        time => time.as_f64(),
+    }
+}
+
+/// Makes the range of a specification an absolute one, so that others can be said relative to it. An error says what is wrong.
+pub fn fix_range(spec: &mut QuerySpec, now_s: f64) -> Result<(f64, f64), String> {
+    let read = |time: &Option<Json>| match time {
+        None => Ok(None),
+        Some(t) => seconds(t).map(Some).ok_or_else(|| format!("{t} is not a time that others can be relative to")),
+    };
+    let range = spec.time_range.unwrap_or(RANGE_DEFAULT_S);
+    let (start, end) = match (read(&spec.start_time)?, read(&spec.end_time)?) {
+        (Some(start), Some(end)) => (start, end),
+        (Some(start), None) => (start, spec.time_range.map_or(now_s, |r| start + r)),
+        (None, Some(end)) => (end - range, end),
+        (None, None) => (now_s - range, now_s),
+    };
+    spec.time_range = None;
+    spec.start_time = Some(json!(start));
+    spec.end_time = Some(json!(end));
+    Ok((start, end))
 }
 
 /// Unix seconds as `2026-01-31T08:00:00Z`.

@@ -86,7 +86,7 @@ fn request(args: &Args, dataset: &str, now_s: f64) -> Result<Json, ToolError> {
     };
     if let (Some(earlier), Some(baseline)) = (earlier, &mut baseline) {
         let (start, end) = ranges::fix(&mut spec, now_s)?;
-        let of = |name: &str, otherwise: f64| selection.get(name).and_then(ranges::seconds).unwrap_or(otherwise);
+        let of = |name: &str, otherwise: f64| selection.get(name).and_then(question::seconds).unwrap_or(otherwise);
         baseline.insert("start_time".to_owned(), json!(of("start_time", start) - earlier));
         baseline.insert("end_time".to_owned(), json!(of("end_time", end) - earlier));
     }

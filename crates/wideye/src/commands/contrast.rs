@@ -11,9 +11,6 @@ use model::query::QuerySpec;
 use serde_json::{Map, Value as Json, json};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Seconds that a question covers unless it says otherwise.
-const RANGE_DEFAULT_S: f64 = 7200.0;
-
 pub(super) fn run(args: &ContrastArgs, out: &mut Out) -> Result<(), CliError> {
     let body = request(args)?;
     if args.ask.show_spec {
@@ -55,7 +52,7 @@ fn request(args: &ContrastArgs) -> Result<Json, CliError> {
     if let (Some(text), Some(baseline)) = (&args.against_earlier, &mut baseline) {
         let earlier = duration(text, "--against-earlier")?;
         let (start, end) = fixed(&mut spec)?;
-        let of = |name: &str, otherwise: f64| selection.get(name).and_then(seconds).unwrap_or(otherwise);
+        let of = |name: &str, otherwise: f64| selection.get(name).and_then(question::seconds).unwrap_or(otherwise);
         let (start, end) = (of("start_time", start), of("end_time", end));
         baseline.insert("start_time".into(), json!(start - earlier));
         baseline.insert("end_time".into(), json!(end - earlier));
@@ -96,31 +93,8 @@ fn population(text: Option<&str>) -> Result<Map<String, Json>, CliError> {
     Ok(population)
 }
 
-/// Unix seconds of a time in a request.
-fn seconds(time: &Json) -> Option<f64> {
-    match time {
-        Json::String(text) => render::epoch_s(text).or_else(|| text.parse().ok()),
-        time => time.as_f64(),
-    }
-}
-
-/// Makes the time range of the question an absolute one, so that others can be said relative to it.
+/// Makes the time range of the question an absolute one.
 fn fixed(spec: &mut QuerySpec) -> Result<(f64, f64), CliError> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64().floor());
-    let read = |time: &Option<Json>| {
-        time.as_ref()
-            .map(|t| seconds(t).ok_or_else(|| CliError::Usage(format!("{t} is not a time that others can be relative to"))))
-            .transpose()
-    };
-    let range = spec.time_range.unwrap_or(RANGE_DEFAULT_S);
-    let (start, end) = match (read(&spec.start_time)?, read(&spec.end_time)?) {
-        (Some(start), Some(end)) => (start, end),
-        (Some(start), None) => (start, spec.time_range.map_or(now, |r| start + r)),
-        (None, Some(end)) => (end - range, end),
-        (None, None) => (now - range, now),
-    };
-    spec.time_range = None;
-    spec.start_time = Some(json!(start));
-    spec.end_time = Some(json!(end));
-    Ok((start, end))
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |d| d.as_secs_f64().floor());
+    question::fix_range(spec, now_s).map_err(CliError::Usage)
 }
