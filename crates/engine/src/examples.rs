@@ -88,7 +88,7 @@ impl Search {
         if plan.combination == Combination::Or && plan.conditions.len() > 1 {
             let how = Computation::Where { field: None, conditions: std::mem::take(&mut plan.conditions), combination: Combination::Or };
             let either = Field::Computed(Arc::new(Computed::new("filters", how)));
-            plan.conditions.push(Condition { field: either, op: FilterOp::Exists, negate: false, values: Vec::new() });
+            plan.conditions.push(Condition::exists(either));
         }
         plan.combination = Combination::And;
         plan.conditions.extend(group.conditions);
@@ -116,12 +116,11 @@ impl Search {
             }
             if above >= n as f64 && bucket > 0 {
                 let least = vec![Value::Float(heatmap_start(bucket.into(), scale.buckets_per_octave.into(), scale.zero_below))];
-                plan.conditions.push(Condition { field: self.field.clone(), op: FilterOp::GreaterEqual, negate: false, values: least });
+                plan.conditions.push(Condition::new(self.field.clone(), FilterOp::GreaterEqual, least));
             }
         }
         // What has no number is no example.
-        let exists = Condition { field: self.field.clone(), op: FilterOp::Exists, negate: false, values: Vec::new() };
-        plan.conditions.push(exists);
+        plan.conditions.push(Condition::exists(self.field.clone()));
         plan
     }
 

@@ -179,6 +179,18 @@ pub struct Condition {
     pub values: Vec<Value>,
 }
 
+impl Condition {
+    /// That a field satisfies a positive operator.
+    pub(crate) fn new(field: Field, op: FilterOp, values: Vec<Value>) -> Condition {
+        Condition { field, op, negate: false, values }
+    }
+
+    /// That there is a field.
+    pub(crate) fn exists(field: Field) -> Condition {
+        Condition::new(field, FilterOp::Exists, Vec::new())
+    }
+}
+
 /// What one calculation computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[allow(missing_docs)]
@@ -272,7 +284,7 @@ pub struct HavingIf {
 }
 
 /// A checked question.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Plan {
     /// First time that counts.
     pub start_ns: TimeNs,

@@ -7,7 +7,7 @@ use super::filters::{condition, condition_on};
 use super::names::Names;
 use crate::plan::{Computation, Computed, Relation};
 use crate::{Condition, EngineError, Field};
-use model::query::{Combination, Filter, FilterOp, relational};
+use model::query::{Combination, Filter, relational};
 use std::sync::Arc;
 
 /// A name with a prefix.
@@ -53,7 +53,7 @@ pub(crate) fn conditions(filters: &[Filter], combination: Option<Combination>, n
     out.extend(relatives.into_iter().map(|(relative, name, conditions)| {
         let how = Computation::Related { relation: relative.relation, field: None, conditions };
         let field = Field::Computed(Arc::new(Computed::new(name, how)));
-        Condition { field, op: FilterOp::Exists, negate: false, values: Vec::new() }
+        Condition::exists(field)
     }));
     Ok(out)
 }

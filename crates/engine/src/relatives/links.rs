@@ -72,6 +72,11 @@ impl Links {
         self.twins(row).map_or(row, |i| self.twins[i][0])
     }
 
+    /// Of each set of twins the first that passes.
+    pub(crate) fn first_twins(&self, passes: impl Fn(u32) -> bool) -> Vec<u32> {
+        self.twins.iter().map(|twins| twins.iter().copied().find(|row| passes(*row)).unwrap_or(NONE)).collect()
+    }
+
     /// Bytes that joining takes per row, and that stay.
     pub(crate) const BYTES_PER_ROW: (usize, usize) = (16, 4);
 }
@@ -176,12 +181,5 @@ impl Table {
                 }
             }
         }
-    }
-}
-
-impl Links {
-    /// Of each set of twins the first that passes.
-    pub(crate) fn first_twins(&self, passes: impl Fn(u32) -> bool) -> Vec<u32> {
-        self.twins.iter().map(|twins| twins.iter().copied().find(|row| passes(*row)).unwrap_or(NONE)).collect()
     }
 }

@@ -204,7 +204,7 @@ fn compile<'s>(condition: &Condition, source: Source<'s>, index: usize) -> Resul
                 return Ok(Ready::Const(if_root));
             }
             // A root has no parent: the complement of "has one", or just that.
-            let exists = Condition { field: Field::Column(PARENT_ID.into()), op: FilterOp::Exists, negate: if_root, values: Vec::new() };
+            let exists = Condition { negate: if_root, ..Condition::exists(Field::Column(PARENT_ID.into())) };
             return compile(&exists, source, index);
         }
     }

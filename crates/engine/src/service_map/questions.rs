@@ -138,9 +138,7 @@ impl Questions {
             peers: inferred(false)?,
         })
     }
-}
 
-impl Questions {
     pub(super) fn plans(&self) -> impl Iterator<Item = &Plan> {
         std::iter::once(&self.calls).chain(self.requests.iter()).chain(self.inferred.iter()).chain(self.peers.iter())
     }
@@ -152,18 +150,18 @@ fn asked_conditions(asked: &Plan) -> Vec<Condition> {
         return asked.conditions.clone();
     }
     let how = Computation::Where { field: None, conditions: asked.conditions.clone(), combination: asked.combination };
-    vec![there(ASKED, how, false)]
+    vec![there(ASKED, how)]
 }
 
 /// No span has this one as its parent. Span events and logs below it do not count.
 fn is_leaf() -> Condition {
-    let span = Condition { field: Field::Column(SPAN_ID.into()), op: FilterOp::Exists, negate: false, values: Vec::new() };
-    there(CHILD, Computation::Related { relation: Relation::Child, field: None, conditions: vec![span] }, true)
+    let conditions = vec![Condition::exists(Field::Column(SPAN_ID.into()))];
+    let has_child = there(CHILD, Computation::Related { relation: Relation::Child, field: None, conditions });
+    Condition { negate: true, ..has_child }
 }
 
-fn there(name: &str, how: Computation, negate: bool) -> Condition {
-    let field = Field::Computed(std::sync::Arc::new(Computed::new(name, how)));
-    Condition { field, op: FilterOp::Exists, negate, values: Vec::new() }
+fn there(name: &str, how: Computation) -> Condition {
+    Condition::exists(Field::Computed(std::sync::Arc::new(Computed::new(name, how))))
 }
 
 /// The questions in words.
@@ -204,7 +202,7 @@ impl Words<'_> {
     pub(super) fn requests(&self) -> QuerySpec {
         let service = self.service();
         let fields =
-            [(IS_REQUEST, format!("NOT(EQUALS($parent.{service}, ${service}))")), (HAS_PARENT, format!("EXISTS($parent.{})", SPAN_ID))];
+            [(IS_REQUEST, format!("NOT(EQUALS($parent.{service}, ${service}))")), (HAS_PARENT, format!("EXISTS($parent.{SPAN_ID})"))];
         let base = vec![filter(service, FilterOp::Exists), is(IS_REQUEST, true)];
         let mut question = self.question(&fields, base, vec![service.to_owned()]);
         let orphans = calculation("COUNT", None, ORPHANS, vec![filter(PARENT_ID, FilterOp::Exists), is(HAS_PARENT, false)]);

@@ -5,7 +5,7 @@
 use super::{RowKind, Skeleton};
 use crate::{Answer, Calc, CalcOp, Cell, Condition, Field, Plan};
 use hashbrown::{HashMap, HashSet};
-use model::query::{Combination, FilterOp};
+use model::query::FilterOp;
 use model::{TimeNs, Value};
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ pub(crate) fn kinds_plan(trace: &Skeleton, range: (TimeNs, TimeNs), kinds_max: u
         numbers.sort_unstable();
         numbers.dedup();
         let values = numbers.iter().filter(|n| **n != 0).map(|n| Value::Str(texts[*n as usize].clone())).collect();
-        Condition { field: column(name), op: FilterOp::In, negate: false, values }
+        Condition::new(column(name), FilterOp::In, values)
     };
     if wanted.is_empty() {
         return None;
@@ -91,19 +91,10 @@ pub(crate) fn kinds_plan(trace: &Skeleton, range: (TimeNs, TimeNs), kinds_max: u
         start_ns: range.0,
         end_ns: range.1,
         conditions,
-        combination: Combination::And,
         breakdowns: vec![column(trace.service_column), column("name")],
-        formulas: Vec::new(),
         calculations: [count, max].into_iter().chain(quantiles).collect(),
-        shown: Vec::new(),
-        orders: Vec::new(),
-        havings: Vec::new(),
         limit: GROUPS_MAX,
-        granularity_ns: None,
-        series: false,
-        compare_offset_ns: None,
-        usage_mode: false,
-        margin_ns: 0,
+        ..Plan::default()
     })
 }
 

@@ -24,7 +24,7 @@ use crate::EngineError;
 use crate::scan::place::Source;
 use crate::{Condition, Field, Plan, RawEvent};
 use forest::{Forest, NONE, flag};
-use model::query::{Combination, Direction, FilterOp};
+use model::query::{Direction, FilterOp};
 use model::{TimeNs, Value, columns};
 use read::Found;
 use rows::Rows;
@@ -161,38 +161,24 @@ impl Skeleton {
 
 /// The plan that selects events of a trace by time.
 pub(crate) fn plan(id: &str, more: Vec<Condition>, range: (TimeNs, TimeNs), limit: usize) -> Plan {
-    let equal = |name: &str, value: &str| Condition {
-        field: Field::Column(name.into()),
-        op: FilterOp::Equal,
-        negate: false,
-        values: vec![Value::Str(value.to_owned())],
-    };
     Plan {
         start_ns: range.0,
         end_ns: range.1,
         conditions: std::iter::once(equal(columns::TRACE_ID, id)).chain(more).collect(),
-        combination: Combination::And,
-        breakdowns: Vec::new(),
-        shown: Vec::new(),
-        formulas: Vec::new(),
-        calculations: Vec::new(),
         orders: vec![crate::OrderBy { key: crate::OrderKey::Time, direction: Direction::Ascending }],
-        havings: Vec::new(),
         limit,
-        granularity_ns: None,
-        series: false,
-        compare_offset_ns: None,
         usage_mode: true,
-        margin_ns: 0,
+        ..Plan::default()
     }
+}
+
+fn equal(column: &str, text: &str) -> Condition {
+    Condition::new(Field::Column(column.into()), FilterOp::Equal, vec![Value::Str(text.to_owned())])
 }
 
 /// Conditions on the events of a span: on itself, and on what names it as its parent.
 pub(crate) fn conditions_of_span(id: &str) -> [Vec<Condition>; 2] {
-    [columns::SPAN_ID, columns::PARENT_ID].map(|name| {
-        let values = vec![Value::Str(id.to_owned())];
-        vec![Condition { field: Field::Column(name.into()), op: FilterOp::Equal, negate: false, values }]
-    })
+    [columns::SPAN_ID, columns::PARENT_ID].map(|column| vec![equal(column, id)])
 }
 
 /// A span with all its fields, and what happened in it.
