@@ -1,9 +1,9 @@
 //! An answer to a question as text: groups, series, raw events.
 //!
-//! Owns: its layout, and what is said about how far it can be trusted. Never does: ask.
+//! Owns: its layout. Never does: ask.
 
 use crate::heat;
-use crate::text::{Page, clip, exact, number, rounded, to_second};
+use crate::text::{Page, clip, exact, list, number, rounded, to_second};
 use crate::times::Labels;
 use model::query::QuerySpec;
 use serde_json::{Map, Value as Json};
@@ -34,10 +34,6 @@ fn data(row: &Json) -> Option<&Data> {
     row["data"].as_object()
 }
 
-fn rows<'j>(answer: &'j Json, name: &str) -> &'j [Json] {
-    answer[name].as_array().map_or(&[], Vec::as_slice)
-}
-
 /// Writes the answer of `/api/v1/query`.
 pub(crate) fn answer(answer: &Json, shown: &Shown<'_>, chars_max: usize) -> String {
     let mut page = Page::new(chars_max);
@@ -49,7 +45,7 @@ pub(crate) fn answer(answer: &Json, shown: &Shown<'_>, chars_max: usize) -> Stri
         to_second(answer["end_time"].as_str().unwrap_or_default()),
         exact(&meta["rows_matched"])
     ));
-    let results = rows(answer, "results");
+    let results = list(answer, "results");
     let more = results.len() > shown.limit;
     let results = &results[..results.len().min(shown.limit)];
     if results.is_empty() || meta["rows_matched"] == 0 {
@@ -71,27 +67,11 @@ pub(crate) fn answer(answer: &Json, shown: &Shown<'_>, chars_max: usize) -> Stri
             to_second(earlier["start_time"].as_str().unwrap_or_default()),
             to_second(earlier["end_time"].as_str().unwrap_or_default())
         ));
-        let all = rows(earlier, "results");
+        let all = list(earlier, "results");
         groups(&mut page, earlier, &all[..all.len().min(shown.limit)], all.len() > shown.limit, shown);
     }
-    trust(&mut page, meta);
+    page.trust(meta);
     page.finish()
-}
-
-/// How far the answer can be trusted.
-fn trust(page: &mut Page, meta: &Json) {
-    if let Some(coverage) = meta["coverage"].as_f64().filter(|c| *c < 1.0) {
-        page.note(format!(
-            "PARTIAL: {} % of the events were read before time ran out; ask for a shorter time or less",
-            number(coverage * 100.0)
-        ));
-    }
-    for a in rows(meta, "approximate") {
-        page.note(format!("{} is within {} %", exact(&a["key"]), number(a["relative_error"].as_f64().unwrap_or(0.0) * 100.0)));
-    }
-    for note in rows(meta, "notes").iter().filter_map(Json::as_str) {
-        page.note(note);
-    }
 }
 
 fn cell(name: &str, value: &Json, answer: &Json, shown: &Shown<'_>) -> String {
@@ -125,7 +105,7 @@ fn key(row: &Data, shown: &Shown<'_>) -> Vec<Json> {
 }
 
 fn series(page: &mut Page, answer: &Json, results: &[Json], shown: &Shown<'_>) {
-    let points = rows(answer, "series");
+    let points = list(answer, "series");
     let Some(first) = results.first().and_then(data) else { return };
     let calculations: Vec<&str> = first.keys().map(String::as_str).filter(|k| shown.spec.breakdowns.iter().all(|b| b != k)).collect();
     let mut times: Vec<&str> = points.iter().filter_map(|p| p["time"].as_str()).collect();

@@ -1,6 +1,7 @@
 //! Answers as text for a reader who pays by the character: tables without padding, rounded numbers, and a note of what was cut.
 //!
-//! Owns: how values look, and the bound on an answer's length. Never does: choose what is worth showing.
+//! Owns: how values look, what is said of how far an answer can be trusted, and the bound on its length. Never does: choose what
+//! is worth showing.
 
 use serde_json::Value as Json;
 
@@ -51,6 +52,22 @@ impl Page {
         }
     }
 
+    /// Says how far an answer can be trusted, by its `meta`.
+    pub(crate) fn trust(&mut self, meta: &Json) {
+        if let Some(coverage) = meta["coverage"].as_f64().filter(|c| *c < 1.0) {
+            self.note(format!(
+                "PARTIAL: {} % of the events were read before time ran out; ask for a shorter time or less",
+                number(coverage * 100.0)
+            ));
+        }
+        for a in list(meta, "approximate") {
+            self.note(format!("{} is within {} %", exact(&a["key"]), number(a["relative_error"].as_f64().unwrap_or(0.0) * 100.0)));
+        }
+        for note in list(meta, "notes").iter().filter_map(Json::as_str) {
+            self.note(note);
+        }
+    }
+
     pub(crate) fn finish(mut self) -> String {
         for note in std::mem::take(&mut self.notes) {
             let room = self.max.saturating_sub(self.chars + 1);
@@ -61,6 +78,11 @@ impl Page {
         }
         clip(self.text.trim_end(), self.max)
     }
+}
+
+/// A list of an answer; empty if there is none.
+pub(crate) fn list<'j>(answer: &'j Json, name: &str) -> &'j [Json] {
+    answer[name].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// A text cut to so many characters, with how much is missing.

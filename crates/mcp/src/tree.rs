@@ -56,7 +56,11 @@ enum Line {
 }
 
 fn ms(ns: i64) -> String {
-    number((ns as f64 / 1e3).round() / 1e3)
+    rounded_ms(ns as f64 / 1e6)
+}
+
+fn rounded_ms(ms: f64) -> String {
+    number((ms * 1e3).round() / 1e3)
 }
 
 impl Tree {
@@ -314,7 +318,7 @@ impl Tree {
             "{} {}: {} ms, started {start}; {} spans, {} errors, {} span events, {} logs",
             root["service"].as_str().unwrap_or("(no service)"),
             root["name"].as_str().unwrap_or("(no root)"),
-            number((s["duration_ms"].as_f64().unwrap_or(0.0) * 1e3).round() / 1e3),
+            rounded_ms(s["duration_ms"].as_f64().unwrap_or(0.0)),
             s["n_spans"],
             s["n_errors"],
             s["n_span_events"],
@@ -329,7 +333,7 @@ impl Tree {
             &["service", "spans", "errors", "ms"],
             services.iter().take(LIST_MAX).map(|s| {
                 let spent = s["critical_path_ms"].as_f64().unwrap_or(0.0);
-                vec![exact(&s["service"]), exact(&s["n_spans"]), exact(&s["n_errors"]), number((spent * 1e3).round() / 1e3)]
+                vec![exact(&s["service"]), exact(&s["n_spans"]), exact(&s["n_errors"]), rounded_ms(spent)]
             }),
         );
         if services.len() > LIST_MAX {

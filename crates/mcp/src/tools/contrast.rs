@@ -4,7 +4,7 @@
 
 use super::{CONDITIONS, Context, ToolError, dataset, items, text, texts, times, whole};
 use crate::args::{Args, read};
-use crate::text::{Page, exact, number, points, rounded};
+use crate::text::{Page, exact, list, points, rounded};
 use crate::{Method, times as ranges};
 use model::query::{Filter, QuerySpec};
 use serde_json::{Map, Value as Json, json};
@@ -108,10 +108,6 @@ fn request(args: &Args, dataset: &str, now_s: f64) -> Result<Json, ToolError> {
     Ok(body)
 }
 
-fn list<'j>(answer: &'j Json, name: &str) -> &'j [Json] {
-    answer[name].as_array().map_or(&[], Vec::as_slice)
-}
-
 /// Filters of the API as one text of the grammar.
 fn filters_text(filters: &Json) -> String {
     let filters: Vec<Filter> = serde_json::from_value(filters.clone()).unwrap_or_default();
@@ -165,12 +161,7 @@ fn told(answer: &Json, chars_max: usize) -> String {
         let more = if aside.len() > SET_ASIDE_TOLD { format!(" and {} more", aside.len() - SET_ASIDE_TOLD) } else { String::new() };
         page.note(format!("ids set aside: {}{more}", aside.iter().take(SET_ASIDE_TOLD).copied().collect::<Vec<_>>().join(", ")));
     }
-    if let Some(coverage) = answer["meta"]["coverage"].as_f64().filter(|c| *c < 1.0) {
-        page.note(format!("PARTIAL: coverage {} %; ask for a shorter time", number(coverage * 100.0)));
-    }
-    for note in list(&answer["meta"], "notes").iter().filter_map(Json::as_str) {
-        page.note(note);
-    }
+    page.trust(&answer["meta"]);
     page.finish()
 }
 

@@ -4,7 +4,7 @@
 
 use super::{CONDITIONS, Context, ToolError, dataset, items, texts, times, whole};
 use crate::args::Args;
-use crate::text::{Page, exact, points, rounded, to_second};
+use crate::text::{Page, exact, list, points, rounded, to_second};
 use crate::{Method, times as ranges};
 use model::query::QuerySpec;
 use serde_json::{Value as Json, json};
@@ -31,10 +31,6 @@ pub(super) async fn run(args: &Args, context: &Context) -> Result<String, ToolEr
     let body = json!({ "dataset": dataset, "query": spec, "services": args.columns("services")?, "limit": limit });
     let found = context.about(&dataset, Method::Post, "/api/v1/service-map".to_owned(), Some(body)).await?;
     Ok(told(&found, context.chars_max))
-}
-
-fn list<'j>(answer: &'j Json, name: &str) -> &'j [Json] {
-    answer[name].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// How many, how often failed, how long.
@@ -77,11 +73,6 @@ fn told(answer: &Json, chars_max: usize) -> String {
             nodes.len()
         ));
     }
-    if let Some(coverage) = answer["meta"]["coverage"].as_f64().filter(|c| *c < 1.0) {
-        page.note(format!("PARTIAL: {} % of the events were read; ask for a shorter time", points(coverage)));
-    }
-    for note in list(&answer["meta"], "notes").iter().filter_map(Json::as_str) {
-        page.note(note);
-    }
+    page.trust(&answer["meta"]);
     page.finish()
 }
