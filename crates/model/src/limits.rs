@@ -93,13 +93,13 @@ impl Limits {
     pub const REQUEST_CELLS_CEILING: usize = 16 << 20;
 
     /// Events (spans, their events and links) that the traces of one answer of Jaeger's API may have together.
-    pub const TRACES_ROWS_CEILING: usize = 50_000;
+    pub const JAEGER_EVENTS_CEILING: usize = 50_000;
 
-    /// Seconds before and after the spans that were found in which the other spans of their traces are looked for.
-    pub const TRACE_MARGIN_SECONDS: i64 = 86_400;
+    /// Seconds before and after the spans that were found in which Jaeger's API looks for the other spans of their traces.
+    pub const JAEGER_MARGIN_SECONDS: i64 = 86_400;
 
     /// Seconds before now in which Jaeger's API looks for services and operations.
-    pub const SERVICES_SECONDS: i64 = 7 * 86_400;
+    pub const JAEGER_SERVICES_SECONDS: i64 = 7 * 86_400;
 }
 
 impl Default for Limits {

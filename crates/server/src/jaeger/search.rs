@@ -57,7 +57,7 @@ fn text(cell: Option<&Cell>) -> Option<String> {
 
 impl<'a> Reader<'a> {
     pub(super) fn new(app: &'a App, run: Run) -> Reader<'a> {
-        let max_rows = app.settings.limits.result_rows_max.max(Limits::TRACES_ROWS_CEILING + 1);
+        let max_rows = app.settings.limits.result_rows_max.max(Limits::JAEGER_EVENTS_CEILING + 1);
         Reader { app, run: Run { max_rows, series: SeriesMode::Never, ..run } }
     }
 
@@ -108,7 +108,7 @@ impl<'a> Reader<'a> {
         let spec =
             QuerySpec { calculations: Some(vec![count]), filters, breakdowns, limit, usage_mode: Some(true), ..QuerySpec::default() };
         // On the hour, so that what is kept of one answer serves the next.
-        let start = self.run.now.saturating_sub(Limits::SERVICES_SECONDS * NS_PER_SECOND).div_euclid(HOUR_NS) * HOUR_NS;
+        let start = self.run.now.saturating_sub(Limits::JAEGER_SERVICES_SECONDS * NS_PER_SECOND).div_euclid(HOUR_NS) * HOUR_NS;
         for range in [(start, TimeNs::MAX), ALWAYS] {
             let Some(plan) = self.check(&spec, range)? else { return Ok(Vec::new()) };
             let answer = self.app.engine.answer(&Scope::All, &plan, &self.run)?;
@@ -224,17 +224,17 @@ impl<'a> Reader<'a> {
     fn whole(&self, ids: &[String], range: Range) -> Result<Found, Failure> {
         let (mut ids, mut remarks) = (ids.to_vec(), Vec::new());
         let mut events = self.events(&ids, range)?;
-        if events.len() > Limits::TRACES_ROWS_CEILING {
+        if events.len() > Limits::JAEGER_EVENTS_CEILING {
             let sizes = self.sizes(&ids, range)?;
             let asked = sizes.len();
-            ids = within(&ids, &sizes, Limits::TRACES_ROWS_CEILING);
+            ids = within(&ids, &sizes, Limits::JAEGER_EVENTS_CEILING);
             remarks.push(if asked == 1 {
-                format!("the trace is too large for one answer; its newest {} events are shown", Limits::TRACES_ROWS_CEILING)
+                format!("the trace is too large for one answer; its newest {} events are shown", Limits::JAEGER_EVENTS_CEILING)
             } else {
                 format!("the traces are too large for one answer; the first {} of {asked} are shown; ask for fewer", ids.len())
             });
             events = self.events(&ids, range)?;
-            events.truncate(Limits::TRACES_ROWS_CEILING);
+            events.truncate(Limits::JAEGER_EVENTS_CEILING);
         }
         let n_rows = events.len();
         let mut by_id: BTreeMap<String, Vec<RawEvent>> = BTreeMap::new();
@@ -254,7 +254,7 @@ impl<'a> Reader<'a> {
 
     /// The events of traces, newest first, at most one more than an answer may have.
     fn events(&self, ids: &[String], range: Range) -> Result<Vec<RawEvent>, Failure> {
-        let limit = i64::try_from(Limits::TRACES_ROWS_CEILING + 1).ok();
+        let limit = i64::try_from(Limits::JAEGER_EVENTS_CEILING + 1).ok();
         let spec = QuerySpec { calculations: Some(Vec::new()), filters: vec![Self::of_traces(ids)], limit, ..QuerySpec::default() };
         let Some(plan) = self.check(&spec, range)? else { return Ok(Vec::new()) };
         Ok(self.app.engine.answer(&Scope::All, &plan, &self.run)?.raw.unwrap_or_default())
@@ -279,7 +279,7 @@ impl<'a> Reader<'a> {
 
 /// The range in which the other spans of traces are looked for.
 fn widened(range: Range) -> Range {
-    let margin = Limits::TRACE_MARGIN_SECONDS * NS_PER_SECOND;
+    let margin = Limits::JAEGER_MARGIN_SECONDS * NS_PER_SECOND;
     (range.0.saturating_sub(margin), range.1.saturating_add(margin))
 }
 
