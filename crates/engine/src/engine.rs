@@ -17,13 +17,11 @@ use crate::{
 };
 use model::contrast::ContrastSpec;
 use model::query::QuerySpec;
-use model::{Limits, TimeNs, Value};
+use model::{Limits, NS_PER_SECOND, TimeNs, Value};
 use parking_lot::RwLock;
 use std::collections::HashMap;
 use std::sync::Arc;
 use store::{Scope, Snapshot, Store, StoreError};
-
-const NS_PER_S: i64 = 1_000_000_000;
 
 /// How an engine is set up.
 #[derive(Clone, Debug)]
@@ -224,7 +222,7 @@ impl Engine {
         }
         let mut out = Skeleton::default();
         if let Some(near) = request.near {
-            let hint = limits.trace_hint_seconds.saturating_mul(NS_PER_S);
+            let hint = limits.trace_hint_seconds.saturating_mul(NS_PER_SECOND);
             let range = (near.saturating_sub(hint), near.saturating_add(hint));
             out = self.read_trace(scope, request, &shown, range, run)?;
             // What reaches near an end of the range may go on behind it.
@@ -239,7 +237,7 @@ impl Engine {
             out = self.read_trace(scope, request, &shown, (TimeNs::MIN, TimeNs::MAX), run)?;
         }
         if request.compare && !out.is_empty() {
-            let around = limits.trace_compare_seconds.saturating_mul(NS_PER_S);
+            let around = limits.trace_compare_seconds.saturating_mul(NS_PER_SECOND);
             let range = (out.start_ns.saturating_sub(around), out.start_ns.saturating_add(out.duration_ns).saturating_add(around));
             if let Some(plan) = trace::kinds_plan(&out, range, limits.trace_kinds_max) {
                 let answer = self.answer(scope, &plan, run)?;
@@ -291,7 +289,7 @@ impl Engine {
         let limits = &self.options.limits;
         let mut ranges = vec![(TimeNs::MIN, TimeNs::MAX)];
         if let Some(near) = near {
-            let hint = limits.trace_hint_seconds.saturating_mul(NS_PER_S);
+            let hint = limits.trace_hint_seconds.saturating_mul(NS_PER_SECOND);
             ranges.insert(0, (near.saturating_sub(hint), near.saturating_add(hint)));
         }
         let mut out = SpanDetails::default();

@@ -4,7 +4,6 @@
 
 use crate::app::App;
 use crate::error::{Failure, chain};
-use crate::metrics::QueryEnd;
 use crate::runs::{Place, RunHandle};
 use axum::http::StatusCode;
 use engine::{Answer, EngineError, OnPartial, OnProgress, Progress, Run, SeriesMode};
@@ -76,17 +75,9 @@ pub(crate) async fn ask<T: Send + 'static>(
             on_partial: question.on_partial,
             ..run
         };
-        match app.engine.query(&question.scope, &question.spec, &run) {
-            Ok(answer) => {
-                app.metrics.queried(QueryEnd::Answered, started.elapsed().as_secs_f64(), answer.meta.rows_scanned);
-                finish(answer)
-            }
-            Err(e) => {
-                let end = if e.kind() == ErrorKind::Cancelled { QueryEnd::Cancelled } else { QueryEnd::Failed };
-                app.metrics.queried(end, started.elapsed().as_secs_f64(), 0);
-                Err(e.into())
-            }
-        }
+        let answered = app.engine.query(&question.scope, &question.spec, &run);
+        app.metrics.queried(started.elapsed(), &answered, |answer| &answer.meta);
+        finish(answered?)
     })
     .await
 }

@@ -3,10 +3,13 @@
 //! Owns: counters and `GET /metrics`. Never does: count per dataset or per key (the events in dataset `wideye` tell that).
 
 use crate::app::App;
+use engine::{EngineError, Meta};
+use model::ErrorKind;
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use store::Work;
 
 /// How events come in.
@@ -42,7 +45,7 @@ pub(crate) struct Metrics {
 
 /// How a question ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum QueryEnd {
+enum QueryEnd {
     Answered,
     Failed,
     Cancelled,
@@ -65,9 +68,15 @@ impl Metrics {
         *self.refusals.lock().entry(reason).or_default() += 1;
     }
 
-    pub(crate) fn queried(&self, end: QueryEnd, seconds: f64, rows: u64) {
+    /// Counts a question that has ended.
+    pub(crate) fn queried<T>(&self, took: Duration, ended: &Result<T, EngineError>, meta: impl FnOnce(&T) -> &Meta) {
+        let (end, rows) = match ended {
+            Ok(answer) => (QueryEnd::Answered, meta(answer).rows_scanned),
+            Err(e) if e.kind() == ErrorKind::Cancelled => (QueryEnd::Cancelled, 0),
+            Err(_) => (QueryEnd::Failed, 0),
+        };
         self.queries[end as usize].fetch_add(1, Ordering::Relaxed);
-        self.query_ns.fetch_add((seconds * 1e9) as u64, Ordering::Relaxed);
+        self.query_ns.fetch_add(took.as_nanos() as u64, Ordering::Relaxed);
         self.query_rows.fetch_add(rows, Ordering::Relaxed);
     }
 }

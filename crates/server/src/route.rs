@@ -3,10 +3,11 @@
 //! Owns: the frame around a handler. Never does: what a single route does.
 
 use crate::app::App;
+use crate::ask::on_engine;
 use crate::auth::{Key, Scope, sent_key};
 use crate::body;
 use crate::error::{Failure, Form};
-use crate::telemetry::Record;
+use crate::telemetry::{Field, Record};
 use axum::body::Body;
 use axum::extract::{RawPathParams, State};
 use axum::http::request::Parts;
@@ -14,7 +15,7 @@ use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use axum::routing::{MethodFilter, on};
 use axum::{RequestExt, Router};
 use bytes::Bytes;
-use model::Value;
+use engine::Run;
 use percent_encoding::percent_decode_str;
 use serde::Serialize;
 use std::sync::Arc;
@@ -74,7 +75,7 @@ impl Call {
 
     /// Adds a field to the event that tells of this request.
     pub(crate) fn note(&self, field: &'static str, value: impl Into<Field>) {
-        self.record.note(field, value.into().0);
+        self.record.note(field, value);
     }
 
     /// How users reach this server.
@@ -83,40 +84,6 @@ impl Call {
             return self.app.settings.public_url.clone();
         }
         format!("http://{}", self.header("host").unwrap_or(&self.app.settings.listen))
-    }
-}
-
-/// A value of a telemetry field.
-#[derive(Debug)]
-pub(crate) struct Field(Value);
-
-impl From<usize> for Field {
-    fn from(n: usize) -> Self {
-        Field(Value::Int(i64::try_from(n).unwrap_or(i64::MAX)))
-    }
-}
-
-impl From<u64> for Field {
-    fn from(n: u64) -> Self {
-        Field(Value::Int(i64::try_from(n).unwrap_or(i64::MAX)))
-    }
-}
-
-impl From<f64> for Field {
-    fn from(f: f64) -> Self {
-        Field(Value::Float(f))
-    }
-}
-
-impl From<bool> for Field {
-    fn from(b: bool) -> Self {
-        Field(Value::Bool(b))
-    }
-}
-
-impl From<&str> for Field {
-    fn from(s: &str) -> Self {
-        Field(Value::Str(s.to_owned()))
     }
 }
 
@@ -186,7 +153,7 @@ where
     let outcome = match app.guard(&parts).and_then(|()| enter(&app, family, &parts)) {
         Ok(key) => {
             if let Some(key) = &key {
-                record.note("wideye.key.id", Value::Str(key.id.clone()));
+                record.note("wideye.key.id", key.id.as_str());
             }
             let record = Arc::clone(&record);
             handler(Call { app: Arc::clone(&app), parts, key, record, params }, body).await
@@ -233,10 +200,22 @@ fn enter(app: &App, family: Family, parts: &Parts) -> Result<Option<Arc<Key>>, F
 
 /// An answer in JSON.
 pub(crate) fn json(status: StatusCode, body: &impl Serialize) -> Answer {
-    match serde_json::to_vec(body) {
-        Ok(bytes) => Ok(bytes_response(status, "application/json", bytes)),
-        Err(e) => Err(Failure::new(model::ErrorKind::Internal, format!("the answer could not be written as JSON: {e}"))),
-    }
+    Ok(bytes_response(status, "application/json", json_bytes(body)?))
+}
+
+pub(crate) fn json_bytes(body: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec(body).map_err(not_json)
+}
+
+pub(crate) fn not_json(e: serde_json::Error) -> Failure {
+    Failure::new(model::ErrorKind::Internal, format!("the answer could not be written as JSON: {e}"))
+}
+
+/// Answers with the JSON that `work` makes with the engine, on a thread that may block.
+pub(crate) async fn json_by_engine(call: &Call, work: impl FnOnce(&App, Run) -> Result<Vec<u8>, Failure> + Send + 'static) -> Answer {
+    let run = call.app.runs.begin();
+    let bytes = on_engine(&call.app, &run, crate::time::now(), work).await?;
+    Ok(bytes_response(StatusCode::OK, "application/json", bytes))
 }
 
 pub(crate) fn bytes_response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Body> {

@@ -20,6 +20,40 @@ const BUFFER_EVENTS_MAX: usize = 10_000;
 /// How often they are written.
 const FLUSH_SECONDS: u64 = 2;
 
+/// The value of a field.
+#[derive(Debug)]
+pub(crate) struct Field(Value);
+
+impl From<usize> for Field {
+    fn from(n: usize) -> Self {
+        Field(Value::Int(i64::try_from(n).unwrap_or(i64::MAX)))
+    }
+}
+
+impl From<u64> for Field {
+    fn from(n: u64) -> Self {
+        Field(Value::Int(i64::try_from(n).unwrap_or(i64::MAX)))
+    }
+}
+
+impl From<f64> for Field {
+    fn from(f: f64) -> Self {
+        Field(Value::Float(f))
+    }
+}
+
+impl From<bool> for Field {
+    fn from(b: bool) -> Self {
+        Field(Value::Bool(b))
+    }
+}
+
+impl From<&str> for Field {
+    fn from(s: &str) -> Self {
+        Field(Value::Str(s.to_owned()))
+    }
+}
+
 /// The buffer.
 #[derive(Debug)]
 pub(crate) struct Telemetry {
@@ -122,9 +156,9 @@ impl Record {
         Arc::new(record)
     }
 
-    pub(crate) fn note(&self, field: &'static str, value: Value) {
+    pub(crate) fn note(&self, field: &'static str, value: impl Into<Field>) {
         if self.app.is_some() {
-            self.fields.lock().push((field, value));
+            self.fields.lock().push((field, value.into().0));
         }
     }
 

@@ -2,22 +2,20 @@
 //!
 //! Owns: the request's form. Never does: compare (engine).
 
-use super::query::{not_json, note_meta};
+use super::query::note_meta;
 use super::schema::{ContrastAnswerSchema, ContrastRequestSchema, ErrorBody};
 use super::stream::{PARTIAL_EVERY, WithAnswer, line, respond};
 use crate::app::App;
 use crate::ask::{on_engine, scope};
 use crate::body;
 use crate::error::Failure;
-use crate::metrics::QueryEnd;
-use crate::route::{Answer, Call, bytes_response};
+use crate::route::{Answer, Call, bytes_response, json_bytes};
 use crate::runs::RunHandle;
 use crate::telemetry::Record;
 use axum::body::Body;
 use axum::http::StatusCode;
 use bytes::Bytes;
 use engine::{ContrastAnswer, OnContrast};
-use model::ErrorKind;
 use model::contrast::{ContrastSpec, Population};
 use model::query::QuerySpec;
 use serde::Deserialize;
@@ -98,21 +96,13 @@ async fn compare(
             }
         };
         let on_partial: Option<OnContrast<'_>> = reader.is_some().then_some((PARTIAL_EVERY, &tell));
-        match app.engine.contrast(&scope(&dataset), &spec, &run, on_partial) {
-            Ok(answer) => {
-                app.metrics.queried(QueryEnd::Answered, started.elapsed().as_secs_f64(), answer.meta.rows_scanned);
-                let answer = elapsed(answer, &record);
-                note_meta(&record, &answer.meta);
-                match reader {
-                    Some(_) => line(&WithAnswer { kind: "final", answer: &answer }).map(Into::into),
-                    None => serde_json::to_vec(&answer).map_err(not_json),
-                }
-            }
-            Err(e) => {
-                let end = if e.kind() == ErrorKind::Cancelled { QueryEnd::Cancelled } else { QueryEnd::Failed };
-                app.metrics.queried(end, started.elapsed().as_secs_f64(), 0);
-                Err(e.into())
-            }
+        let answered = app.engine.contrast(&scope(&dataset), &spec, &run, on_partial);
+        app.metrics.queried(started.elapsed(), &answered, |answer| &answer.meta);
+        let answer = elapsed(answered?, &record);
+        note_meta(&record, &answer.meta);
+        match reader {
+            Some(_) => line(&WithAnswer { kind: "final", answer: &answer }).map(Into::into),
+            None => json_bytes(&answer),
         }
     })
     .await

@@ -2,15 +2,14 @@
 //!
 //! Owns: the request's form. Never does: look for them (engine).
 
-use super::query::not_json;
 use super::schema::{ErrorBody, ExamplesAnswer, ExamplesRequestSchema};
-use crate::ask::{on_engine, scope};
+use crate::ask::scope;
 use crate::body;
 use crate::error::Failure;
-use crate::route::{Answer, Call, bytes_response};
+use crate::route::{Answer, Call, json_by_engine, json_bytes};
 use axum::body::Body;
-use axum::http::StatusCode;
 use engine::ExamplesRequest as Request;
+use model::columns::DURATION_MS;
 use model::query::QuerySpec;
 use model::time::rfc3339;
 use serde::Deserialize;
@@ -49,11 +48,10 @@ pub(crate) async fn examples(call: Call, body: Body) -> Answer {
     if !(1..=most).contains(&limit) {
         return Err(Failure::invalid(format!("limit must be between 1 and {most}, not {limit}")));
     }
-    let column = asked.column.unwrap_or_else(|| "duration_ms".to_owned());
+    let column = asked.column.unwrap_or_else(|| DURATION_MS.to_owned());
     let request = Request { query: asked.query, group: asked.group.into_iter().collect(), column: column.clone(), limit };
-    let run = call.app.runs.begin();
     let record = std::sync::Arc::clone(&call.record);
-    let bytes = on_engine(&call.app, &run, crate::time::now(), move |app, run| {
+    json_by_engine(&call, move |app, run| {
         let found = app.engine.examples(&scope(&asked.dataset), &request, &run)?;
         let rows: Vec<Json> = found
             .iter()
@@ -65,8 +63,7 @@ pub(crate) async fn examples(call: Call, body: Body) -> Answer {
             })
             .collect();
         let elapsed_ms = record.elapsed().as_secs_f64() * 1e3;
-        serde_json::to_vec(&json!({ "column": column, "examples": rows, "meta": { "elapsed_ms": elapsed_ms } })).map_err(not_json)
+        json_bytes(&json!({ "column": column, "examples": rows, "meta": { "elapsed_ms": elapsed_ms } }))
     })
-    .await?;
-    Ok(bytes_response(StatusCode::OK, "application/json", bytes))
+    .await
 }

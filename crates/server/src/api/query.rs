@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::ask::{Question, ask, scope};
 use crate::body;
 use crate::error::Failure;
-use crate::route::{Answer, Call, bytes_response, empty};
+use crate::route::{Answer, Call, bytes_response, empty, json_bytes};
 use axum::body::Body;
 use axum::http::StatusCode;
 use engine::SeriesMode;
@@ -74,24 +74,19 @@ pub(crate) async fn query(call: Call, body: Body) -> Answer {
     let bytes = ask(&call.app, &run, request.question(&call.app), move |mut answer| {
         answer.meta.elapsed_ms = Some(record.elapsed().as_secs_f64() * 1e3);
         note_meta(&record, &answer.meta);
-        serde_json::to_vec(&answer).map_err(not_json)
+        json_bytes(&answer)
     })
     .await?;
     Ok(bytes_response(StatusCode::OK, "application/json", bytes))
 }
 
-pub(crate) fn not_json(e: serde_json::Error) -> Failure {
-    Failure::new(model::ErrorKind::Internal, format!("the answer could not be written as JSON: {e}"))
-}
-
 /// What an answer tells of itself in the server's own events.
 pub(crate) fn note_meta(record: &crate::telemetry::Record, meta: &engine::Meta) {
-    let int = |n: u64| model::Value::Int(i64::try_from(n).unwrap_or(i64::MAX));
-    record.note("wideye.query.rows_scanned", int(meta.rows_scanned));
-    record.note("wideye.query.rows_matched", int(meta.rows_matched));
-    record.note("wideye.query.segments", int(meta.segments));
-    record.note("wideye.query.engine_ms", model::Value::Float(meta.engine_ms));
-    record.note("wideye.query.coverage", model::Value::Float(meta.coverage));
+    record.note("wideye.query.rows_scanned", meta.rows_scanned);
+    record.note("wideye.query.rows_matched", meta.rows_matched);
+    record.note("wideye.query.segments", meta.segments);
+    record.note("wideye.query.engine_ms", meta.engine_ms);
+    record.note("wideye.query.coverage", meta.coverage);
 }
 
 #[utoipa::path(

@@ -4,14 +4,11 @@
 
 use super::query::note_meta;
 use super::schema::{ErrorBody, QuerySpecSchema};
-use crate::ask::{ALL, on_engine, scope};
+use crate::ask::{ALL, scope};
 use crate::body;
-use crate::metrics::QueryEnd;
-use crate::route::{Answer, Call, json};
+use crate::route::{Answer, Call, json_by_engine, json_bytes};
 use axum::body::Body;
-use axum::http::StatusCode;
 use engine::{CallNumbers, Meta, ServiceMap, ServiceMapSpec};
-use model::ErrorKind;
 use model::query::QuerySpec;
 use model::time::rfc3339;
 use serde::{Deserialize, Serialize, Serializer};
@@ -179,21 +176,15 @@ pub(crate) async fn service_map(call: Call, body: Body) -> Answer {
         calls_only: false,
         limit: request.limit,
     };
-    let (run, record) = (call.app.runs.begin(), Arc::clone(&call.record));
-    let map = on_engine(&call.app, &run, crate::time::now(), move |app, run| {
+    let record = Arc::clone(&call.record);
+    json_by_engine(&call, move |app, run| {
         let started = Instant::now();
         let answered = app.engine.service_map(&scope(&dataset), &spec, run);
-        let (end, rows) = match &answered {
-            Ok(map) => (QueryEnd::Answered, map.meta.rows_scanned),
-            Err(e) if e.kind() == ErrorKind::Cancelled => (QueryEnd::Cancelled, 0),
-            Err(_) => (QueryEnd::Failed, 0),
-        };
-        app.metrics.queried(end, started.elapsed().as_secs_f64(), rows);
+        app.metrics.queried(started.elapsed(), &answered, |map| &map.meta);
         let mut map = answered?;
         map.meta.elapsed_ms = Some(record.elapsed().as_secs_f64() * 1e3);
         note_meta(&record, &map.meta);
-        Ok(map)
+        json_bytes(&ServiceMapBody::new(map))
     })
-    .await?;
-    json(StatusCode::OK, &ServiceMapBody::new(map))
+    .await
 }

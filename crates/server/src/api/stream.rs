@@ -3,11 +3,11 @@
 //! Owns: the messages and the channel between the engine's threads and the connection. Never does: wait for a slow reader
 //! with anything but the last message.
 
-use super::query::{QueryRequest, not_json, note_meta};
+use super::query::{QueryRequest, note_meta};
 use crate::app::App;
 use crate::ask::ask;
 use crate::error::Failure;
-use crate::route::Call;
+use crate::route::{Call, json_bytes};
 use crate::runs::RunHandle;
 use axum::body::Body;
 use axum::http::{HeaderValue, Response, header};
@@ -39,7 +39,7 @@ pub(super) struct WithAnswer<'a, T> {
 }
 
 pub(super) fn line(message: &impl Serialize) -> Result<Bytes, Failure> {
-    let mut bytes = serde_json::to_vec(message).map_err(not_json)?;
+    let mut bytes = json_bytes(message)?;
     bytes.push(b'\n');
     Ok(bytes.into())
 }

@@ -3,14 +3,12 @@
 //!
 //! Owns: parameters. Never does: look for events or put them in order (engine), name fields of the skeleton (trace_body).
 
-use super::query::not_json;
 use super::schema::{ErrorBody, TraceEventsBody, TraceSpanBody};
 use super::trace_body::TraceBody;
-use crate::ask::{ALL, on_engine, scope};
+use crate::ask::{ALL, scope};
 use crate::error::Failure;
-use crate::route::{Answer, Call, bytes_response};
+use crate::route::{Answer, Call, json_by_engine, json_bytes};
 use axum::body::Body;
-use axum::http::StatusCode;
 use engine::{RawEvent, Run, TraceRequest};
 use model::TimeNs;
 use serde::Serialize;
@@ -71,10 +69,6 @@ fn limit(call: &Call, default: usize) -> Result<usize, Failure> {
     Ok(call.query_number::<usize>("limit")?.unwrap_or(default).min(most).max(1))
 }
 
-fn note(record: &Arc<crate::telemetry::Record>, n_events: usize) {
-    record.note("wideye.trace.events", model::Value::Int(i64::try_from(n_events).unwrap_or(i64::MAX)));
-}
-
 #[utoipa::path(get, path = "/api/v1/traces/{id}", operation_id = "getTrace", tag = "traces",
     params(
         ("id" = String, Path, description = "The value of `trace.trace_id`"),
@@ -104,19 +98,17 @@ pub(crate) async fn trace(call: Call, _body: Body) -> Answer {
         columns,
         compare: call.query_flag("compare", false),
     };
-    let run = call.app.runs.begin();
     let record = Arc::clone(&call.record);
-    let bytes = on_engine(&call.app, &run, crate::time::now(), move |app, run| {
+    json_by_engine(&call, move |app, run| {
         let trace = app.engine.skeleton(&scope(&asked.dataset), &request, &run)?;
         if trace.is_empty() {
             return Err(asked.not_found());
         }
-        note(&record, trace.n_events);
+        record.note("wideye.trace.events", trace.n_events);
         let body = TraceBody::new(&asked.id, &trace, record.elapsed().as_secs_f64() * 1e3);
-        serde_json::to_vec(&body).map_err(not_json)
+        json_bytes(&body)
     })
-    .await?;
-    Ok(bytes_response(StatusCode::OK, "application/json", bytes))
+    .await
 }
 
 #[utoipa::path(get, path = "/api/v1/traces/{id}/events", operation_id = "getTraceEvents", tag = "traces",
@@ -129,9 +121,8 @@ pub(crate) async fn trace(call: Call, _body: Body) -> Answer {
 pub(crate) async fn events(call: Call, _body: Body) -> Answer {
     let asked = Asked::of(&call)?;
     let limit = limit(&call, EVENTS_DEFAULT)?;
-    let run = call.app.runs.begin();
     let record = Arc::clone(&call.record);
-    let bytes = on_engine(&call.app, &run, crate::time::now(), move |app, run| {
+    json_by_engine(&call, move |app, run| {
         let run = Run { max_rows: limit + 1, ..run };
         let mut events = app.engine.trace(&scope(&asked.dataset), &asked.id, limit + 1, &run)?;
         if events.is_empty() {
@@ -139,12 +130,11 @@ pub(crate) async fn events(call: Call, _body: Body) -> Answer {
         }
         let truncated = events.len() > limit;
         events.truncate(limit);
-        note(&record, events.len());
+        record.note("wideye.trace.events", events.len());
         let body = Events { trace_id: &asked.id, n_events: events.len(), truncated, events: &events };
-        serde_json::to_vec(&body).map_err(not_json)
+        json_bytes(&body)
     })
-    .await?;
-    Ok(bytes_response(StatusCode::OK, "application/json", bytes))
+    .await
 }
 
 #[utoipa::path(get, path = "/api/v1/traces/{id}/spans/{span}", operation_id = "getSpan", tag = "traces",
@@ -158,8 +148,7 @@ pub(crate) async fn events(call: Call, _body: Body) -> Answer {
 pub(crate) async fn span(call: Call, _body: Body) -> Answer {
     let asked = Asked::of(&call)?;
     let span_id = call.param("span").to_owned();
-    let run = call.app.runs.begin();
-    let bytes = on_engine(&call.app, &run, crate::time::now(), move |app, run| {
+    json_by_engine(&call, move |app, run| {
         let run = Run { max_rows: SPAN_EVENTS_MAX, ..run };
         let found = app.engine.span(&scope(&asked.dataset), &asked.id, &span_id, asked.near, &run)?;
         if found.spans.is_empty() && found.events.is_empty() && found.links.is_empty() && found.logs.is_empty() {
@@ -174,8 +163,7 @@ pub(crate) async fn span(call: Call, _body: Body) -> Answer {
             logs: &found.logs,
             n_children: found.n_children,
         };
-        serde_json::to_vec(&body).map_err(not_json)
+        json_bytes(&body)
     })
-    .await?;
-    Ok(bytes_response(StatusCode::OK, "application/json", bytes))
+    .await
 }

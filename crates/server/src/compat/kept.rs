@@ -5,7 +5,10 @@
 
 use crate::app::App;
 use crate::error::Failure;
-use model::NS_PER_SECOND;
+use crate::time::http_date;
+use axum::body::Body;
+use axum::http::{HeaderValue, Response, header};
+use model::{NS_PER_SECOND, TimeNs};
 use parking_lot::Mutex;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -106,6 +109,24 @@ impl<T: Send + Sync + 'static> Kept<T> {
         });
         receiver
     }
+}
+
+/// Says where the answer to what was created will be.
+pub(super) fn located(mut answer: Response<Body>, location: &str) -> Response<Body> {
+    if let Ok(location) = HeaderValue::from_str(location) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    answer
+}
+
+/// Says that an answer will stay as it is, and since when.
+pub(super) fn finished(mut answer: Response<Body>, at: TimeNs) -> Response<Body> {
+    let headers = answer.headers_mut();
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=86400"));
+    if let Ok(date) = HeaderValue::from_str(&http_date(at)) {
+        headers.insert(header::LAST_MODIFIED, date);
+    }
+    answer
 }
 
 /// The answer, if it is there or comes soon.

@@ -2,18 +2,17 @@
 //!
 //! Owns: Honeycomb's form of it. Never does: look at spans (engine).
 
-use super::kept::{Kept, State, soon};
+use super::kept::{Kept, State, finished, located, soon};
 use super::queries::validation;
 use crate::app::App;
 use crate::ask::on_engine;
 use crate::body;
 use crate::error::{Failure, Problem};
 use crate::ids;
-use crate::route::{Answer, Call, json};
+use crate::route::{Answer, Call, json, not_json};
 use crate::shape::{Shape, fit, may, must};
-use crate::time::http_date;
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use engine::ServiceMapSpec;
 use model::TimeNs;
 use model::query::QuerySpec;
@@ -130,18 +129,15 @@ pub(crate) async fn create(call: Call, body: Body) -> Answer {
     let sent: Json = body::read_json_if_any(&call.app, &call.parts, body).await?.unwrap_or_else(|| json!({}));
     let order = order(&sent, call.query("limit"), call.app.settings.limits.map_edges_max).map_err(validation)?;
     let id = ids::random();
-    let (app, kept, document) = (call.app.clone(), id.clone(), serde_json::to_value(&order).map_err(crate::api::query::not_json)?);
+    let (app, kept, document) = (call.app.clone(), id.clone(), serde_json::to_value(&order).map_err(not_json)?);
     let put = move || {
         app.store.put_document(KIND, "", &kept, &document)?;
         app.maps.created(&app, KIND)
     };
     call.app.blocking(put).await??;
     drop(start(&call.app, &id, order));
-    let mut answer = json(StatusCode::CREATED, &json!({ "request_id": id, "status": "pending" }))?;
-    if let Ok(location) = HeaderValue::from_str(&format!("{}/1/maps/dependencies/requests/{id}", call.base_url())) {
-        answer.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(answer)
+    let answer = json(StatusCode::CREATED, &json!({ "request_id": id, "status": "pending" }))?;
+    Ok(located(answer, &format!("{}/1/maps/dependencies/requests/{id}", call.base_url())))
 }
 
 /// A number of the query string, of which what is wrong is a failed validation.
@@ -163,7 +159,7 @@ pub(crate) async fn get(call: Call, _body: Body) -> Answer {
     let kept = id.clone();
     let stored = call.app.blocking(move || app.store.document(KIND, "", &kept)).await??;
     let Some(document) = stored else { return Err(Failure::not_found(format!("no such map request, id='{id}'"))) };
-    let order: Order = serde_json::from_value(document.body).map_err(crate::api::query::not_json)?;
+    let order: Order = serde_json::from_value(document.body).map_err(not_json)?;
     let done = match soon(start(&call.app, &id, order)).await {
         None => return json(StatusCode::OK, &json!({ "request_id": id, "status": "pending", "dependencies": null })),
         Some(Err(failure)) if failure.kind.retryable() => return Err(failure),
@@ -173,13 +169,7 @@ pub(crate) async fn get(call: Call, _body: Body) -> Answer {
         }
         Some(Ok(done)) => done,
     };
-    let mut answer = json(StatusCode::OK, &page(&id, &done, after, size))?;
-    let headers = answer.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=86400"));
-    if let Ok(date) = HeaderValue::from_str(&http_date(done.finished_at)) {
-        headers.insert(header::LAST_MODIFIED, date);
-    }
-    Ok(answer)
+    Ok(finished(json(StatusCode::OK, &page(&id, &done, after, size))?, done.finished_at))
 }
 
 fn page(id: &str, done: &Done, after: usize, size: usize) -> Json {

@@ -7,15 +7,14 @@ use crate::app::App;
 use crate::ask::{Question, ask};
 use crate::body;
 use crate::compat::documents::home;
-use crate::compat::kept::{Kept, State, soon};
+use crate::compat::kept::{Kept, State, finished, located, soon};
 use crate::compat::queries::{self, validation};
 use crate::compat::rows;
 use crate::error::Failure;
 use crate::ids;
-use crate::route::{Answer, Call, bytes_response};
-use crate::time::http_date;
+use crate::route::{Answer, Call, bytes_response, not_json};
 use axum::body::Body;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::StatusCode;
 use bytes::Bytes;
 use engine::SeriesMode;
 use model::TimeNs;
@@ -26,6 +25,7 @@ use std::sync::Arc;
 use tokio::sync::watch::Receiver;
 
 const KIND: &str = "query_result";
+
 #[derive(Debug, Deserialize)]
 struct Request {
     query_id: String,
@@ -122,10 +122,6 @@ async fn compute(app: &Arc<App>, dataset: &str, order: Order) -> Result<Done, Fa
     .await
 }
 
-fn not_json(e: serde_json::Error) -> Failure {
-    crate::api::query::not_json(e)
-}
-
 pub(crate) async fn create(call: Call, body: Body) -> Answer {
     let home = home(&call.app, call.param("dataset"))?;
     let request: Request = body::read_json(&call.app, &call.parts, body).await.map_err(validation)?;
@@ -158,12 +154,9 @@ pub(crate) async fn create(call: Call, body: Body) -> Answer {
         .await??;
     let reply = envelope(&call, &dataset, &id, &order, None);
     start(&call.app, &dataset, &id, order);
-    let mut answer = bytes_response(StatusCode::CREATED, "application/json", reply);
     // As the client wrote the dataset, escapes and all.
-    if let Ok(location) = HeaderValue::from_str(&format!("{}/{id}", call.parts.uri.path().trim_end_matches('/'))) {
-        answer.headers_mut().insert(header::LOCATION, location);
-    }
-    Ok(answer)
+    let location = format!("{}/{id}", call.parts.uri.path().trim_end_matches('/'));
+    Ok(located(bytes_response(StatusCode::CREATED, "application/json", reply), &location))
 }
 
 pub(crate) async fn get(call: Call, _body: Body) -> Answer {
@@ -178,13 +171,8 @@ pub(crate) async fn get(call: Call, _body: Body) -> Answer {
         return Ok(bytes_response(StatusCode::OK, "application/json", envelope(&call, &dataset, &id, &order, None)));
     };
     let done = done.map_err(validation)?;
-    let mut answer = bytes_response(StatusCode::OK, "application/json", envelope(&call, &dataset, &id, &order, Some(&done)));
-    let headers = answer.headers_mut();
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private, max-age=86400"));
-    if let Ok(date) = HeaderValue::from_str(&http_date(done.finished_at)) {
-        headers.insert(header::LAST_MODIFIED, date);
-    }
-    Ok(answer)
+    let answer = bytes_response(StatusCode::OK, "application/json", envelope(&call, &dataset, &id, &order, Some(&done)));
+    Ok(finished(answer, done.finished_at))
 }
 
 /// The reply, put together from its parts.

@@ -8,12 +8,11 @@ mod search;
 mod tags;
 mod wire;
 
-use crate::ask::on_engine;
 use crate::auth::Scope;
 use crate::error::{Failure, Form};
-use crate::route::{Answer, Call, Family, Routes, bytes_response, family};
+use crate::route::{Answer, Call, Family, Routes, family, json_by_engine, json_bytes};
 use axum::body::Body;
-use axum::http::{Method, StatusCode};
+use axum::http::Method;
 use params::Params;
 use search::Reader;
 use std::collections::BTreeSet;
@@ -39,12 +38,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
 
 /// Answers with what `read` finds, on a thread that may block.
 async fn answer<T: serde::Serialize>(call: &Call, read: impl FnOnce(Reader<'_>) -> Result<T, Failure> + Send + 'static) -> Answer {
-    let run = call.app.runs.begin();
-    let bytes = on_engine(&call.app, &run, crate::time::now(), move |app, run| {
-        serde_json::to_vec(&read(Reader::new(app, run))?).map_err(crate::api::query::not_json)
-    })
-    .await?;
-    Ok(bytes_response(StatusCode::OK, "application/json", bytes))
+    json_by_engine(call, move |app, run| json_bytes(&read(Reader::new(app, run))?)).await
 }
 
 async fn services(call: Call, _body: Body) -> Answer {
@@ -100,7 +94,7 @@ async fn traces(call: Call, _body: Body) -> Answer {
             found
         };
         missing.extend(found.remarks.iter().map(|r| Missing::remark(r)));
-        record.note("wideye.trace.events", model::Value::Int(i64::try_from(found.n_rows).unwrap_or(i64::MAX)));
+        record.note("wideye.trace.events", found.n_rows);
         Ok(Envelope { errors: (!missing.is_empty()).then_some(missing), ..Envelope::of(found.traces) })
     })
     .await
@@ -117,7 +111,7 @@ async fn trace(call: Call, _body: Body) -> Answer {
         if !found.remarks.is_empty() {
             trace.warnings.get_or_insert_default().append(&mut found.remarks);
         }
-        record.note("wideye.trace.events", model::Value::Int(i64::try_from(found.n_rows).unwrap_or(i64::MAX)));
+        record.note("wideye.trace.events", found.n_rows);
         Ok(Envelope::of(found.traces))
     })
     .await
