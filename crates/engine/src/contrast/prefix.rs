@@ -134,7 +134,7 @@ mod tests {
         }
         let total = values.iter().map(|(_, m)| m.weight).sum();
         let mut found = Prefixes::of(values.iter().map(|(c, m)| (c, *m)), mass(total));
-        // All single letters have 5 %.. only where mc is.
+        // Of all the letters that values begin with, only m weighs enough.
         assert_eq!(found.texts().collect::<Vec<_>>(), ["m", "mc"]);
         for (cell, m) in &values {
             let Cell::Str(text) = cell else { unreachable!() };

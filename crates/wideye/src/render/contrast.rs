@@ -2,7 +2,7 @@
 //!
 //! Owns: its layout. Never does: compute.
 
-use super::{Align, Table, text};
+use super::{Align, Table, footer, list, text};
 use crate::{
     error::CliError,
     term::{Out, Style, grouped, width},
@@ -22,9 +22,8 @@ pub(crate) fn contrast(out: &mut Out, answer: &Json) -> Result<(), CliError> {
         let name = out.paint(Style::Bold, &format!("{side:9}"));
         out.line(format_args!("{name}  {} events: {}", count(&population["count"]), text(&population["words"])))?;
     }
-    let empty = Vec::new();
-    let findings = answer["findings"].as_array().unwrap_or(&empty);
-    let columns = answer["columns"].as_array().unwrap_or(&empty);
+    let findings = list(&answer["findings"]);
+    let columns = list(&answer["columns"]);
     out.line(format_args!(""))?;
     if populations["selection"]["count"].as_f64() == Some(0.0) {
         return out.line(format_args!("the selection is empty"));
@@ -48,11 +47,7 @@ pub(crate) fn contrast(out: &mut Out, answer: &Json) -> Result<(), CliError> {
         }
         table.print(out)?;
     }
-    let meta = &answer["meta"];
-    let ms = meta["elapsed_ms"].as_f64().or(meta["engine_ms"].as_f64()).unwrap_or(0.0);
-    let foot = format!("{} of {} events, {ms:.1} ms", count(&meta["rows_matched"]), count(&meta["rows_scanned"]));
-    let foot = out.paint(Style::Dim, &foot);
-    out.line(format_args!("{foot}"))
+    footer(out, answer)
 }
 
 fn print(out: &mut Out, n: usize, finding: &Json, populations: &Json) -> Result<(), CliError> {
@@ -103,7 +98,7 @@ fn telling(column: &Json) -> String {
     if let Some(quantiles) = column.get("quantiles").filter(|_| column["kind"] == "number") {
         return format!("P50 {} against {}", text(&quantiles["selection"]["P50"]), text(&quantiles["baseline"]["P50"]));
     }
-    match column["values"].as_array().and_then(|v| v.first()) {
+    match list(&column["values"]).first() {
         Some(first) if first["value"].is_null() => "(missing)".to_owned(),
         Some(first) => text(&first["value"]),
         None => String::new(),

@@ -2,14 +2,14 @@
 //!
 //! Owns: its layout. Never does: compute.
 
-use super::{Align, Table, footer, number, text};
+use super::{Align, Table, footer, list, number, text};
 use crate::{error::CliError, term::Out};
 use serde_json::Value as Json;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// Prints an answer of `/api/v1/service-map`.
 pub(crate) fn map(out: &mut Out, answer: &Json) -> Result<(), CliError> {
-    let (nodes, edges) = (list(answer, "nodes"), list(answer, "edges"));
+    let (nodes, edges) = (list(&answer["nodes"]), list(&answer["edges"]));
     if nodes.is_empty() {
         out.line(format_args!("no spans of services matched"))?;
         return footer(out, answer);
@@ -36,10 +36,6 @@ pub(crate) fn map(out: &mut Out, answer: &Json) -> Result<(), CliError> {
         out.line(format_args!("{} requests name a parent that is not there: who made them is unknown", number(orphans)))?;
     }
     footer(out, answer)
-}
-
-fn list<'j>(answer: &'j Json, name: &str) -> &'j [Json] {
-    answer[name].as_array().map_or(&[], Vec::as_slice)
 }
 
 /// The name of a node; ~: it sends no spans itself.

@@ -33,8 +33,7 @@ const CHART_GROUPS_MAX: usize = 8;
 
 /// Prints an answer of `/api/v1/query`.
 pub(crate) fn answer(out: &mut Out, answer: &Json, breakdowns: &[String], show: &[String], chart: bool) -> Result<(), CliError> {
-    let empty = Vec::new();
-    let results = answer["results"].as_array().unwrap_or(&empty);
+    let results = list(&answer["results"]);
     if results.is_empty() {
         out.line(format_args!("no events matched"))?;
     } else if results[0].get("time").is_some() {
@@ -49,14 +48,14 @@ pub(crate) fn answer(out: &mut Out, answer: &Json, breakdowns: &[String], show: 
         let heading = format!("\nearlier: {} to {}", text(&earlier["start_time"]), text(&earlier["end_time"]));
         let heading = out.paint(Style::Bold, &heading);
         out.line(format_args!("{heading}"))?;
-        groups(out, earlier, earlier["results"].as_array().unwrap_or(&empty), breakdowns)?;
+        groups(out, earlier, list(&earlier["results"]), breakdowns)?;
     }
     footer(out, answer)
 }
 
 /// Prints an answer of `/api/v1/examples`.
 pub(crate) fn examples(out: &mut Out, answer: &Json) -> Result<(), CliError> {
-    let rows = answer["examples"].as_array().map_or(&[][..], Vec::as_slice);
+    let rows = list(&answer["examples"]);
     let Some(first) = rows.first() else { return out.line(format_args!("no event has a number there")) };
     let heads = [
         ("time", Align::Left),
@@ -89,18 +88,21 @@ fn footer(out: &mut Out, answer: &Json) -> Result<(), CliError> {
     if let Some(coverage) = number("coverage").filter(|c| *c < 1.0) {
         parts.push(format!("PARTIAL: {:.1} % of the events were looked at", coverage * 100.0));
     }
-    if let Some(approximate) = meta["approximate"].as_array() {
-        for a in approximate {
-            parts.push(format!("{} ± {:.1} %", text(&a["key"]), a["relative_error"].as_f64().unwrap_or(0.0) * 100.0));
-        }
+    for a in list(&meta["approximate"]) {
+        parts.push(format!("{} ± {:.1} %", text(&a["key"]), a["relative_error"].as_f64().unwrap_or(0.0) * 100.0));
     }
     let line = out.paint(Style::Dim, &parts.join(" · "));
     out.line(format_args!("{line}"))?;
-    for note in meta["notes"].as_array().into_iter().flatten() {
+    for note in list(&meta["notes"]) {
         let note = out.paint(Style::Dim, &text(note));
         out.line(format_args!("{note}"))?;
     }
     Ok(())
+}
+
+/// The items of a list; none if it is none.
+fn list(json: &Json) -> &[Json] {
+    json.as_array().map_or(&[], Vec::as_slice)
 }
 
 fn data(row: &Json) -> Option<&Map<String, Json>> {
@@ -205,8 +207,7 @@ fn raw(out: &mut Out, events: &[Json], show: &[String]) -> Result<(), CliError> 
 
 /// Draws the series; false if there is nothing to draw.
 fn charts(out: &mut Out, answer: &Json, results: &[Json], breakdowns: &[String]) -> Result<bool, CliError> {
-    let empty = Vec::new();
-    let points = answer["series"].as_array().unwrap_or(&empty);
+    let points = list(&answer["series"]);
     let (Some(start), Some(end)) = (epoch_s(&text(&answer["start_time"])), epoch_s(&text(&answer["end_time"]))) else { return Ok(false) };
     let Some(step) = answer["granularity"].as_f64().filter(|g| *g > 0.0) else { return Ok(false) };
     let first = (start / step).floor() * step;

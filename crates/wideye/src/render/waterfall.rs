@@ -2,7 +2,7 @@
 //!
 //! Owns: layout, and which rows are folded into one. Never does: compute what the server said.
 
-use super::{number, table::fit, text};
+use super::{list, number, table::fit, text};
 use crate::{
     error::CliError,
     term::{Out, Style, grouped, width},
@@ -37,12 +37,8 @@ struct Trace<'j> {
     whole: i64,
 }
 
-fn list(json: &Json) -> impl Iterator<Item = &Json> {
-    json.as_array().into_iter().flatten()
-}
-
 fn ints(json: &Json) -> Vec<i64> {
-    list(json).map(|v| v.as_i64().unwrap_or(0)).collect()
+    list(json).iter().map(|v| v.as_i64().unwrap_or(0)).collect()
 }
 
 impl<'j> Trace<'j> {
@@ -299,7 +295,7 @@ fn head(out: &mut Out, json: &Json) -> Result<(), CliError> {
     let mut parts = vec![
         took((summary["duration_ms"].as_f64().unwrap_or(0.0) * 1e6) as i64),
         of(count("n_spans"), "span"),
-        of(list(&summary["services"]).count() as u64, "service"),
+        of(list(&summary["services"]).len() as u64, "service"),
     ];
     parts.extend([("n_errors", "error"), ("n_span_events", "span event"), ("n_links", "link"), ("n_logs", "log")].into_iter().filter_map(
         |(name, one)| {
@@ -318,8 +314,8 @@ fn head(out: &mut Out, json: &Json) -> Result<(), CliError> {
 fn foot(out: &mut Out, lines: &[Line], shown: usize, trace: &Trace<'_>) -> Result<(), CliError> {
     let summary = &trace.json["summary"];
     let path_ms = |s: &Json| s["critical_path_ms"].as_f64().unwrap_or(0.0);
-    let total: f64 = list(&summary["services"]).map(path_ms).sum();
-    let most = list(&summary["services"]).filter(|s| total > 0.0 && path_ms(s) / total >= 0.01).take(4);
+    let total: f64 = list(&summary["services"]).iter().map(path_ms).sum();
+    let most = list(&summary["services"]).iter().filter(|s| total > 0.0 && path_ms(s) / total >= 0.01).take(4);
     let most: Vec<String> = most.map(|s| format!("{} {:.0} %", text(&s["service"]), path_ms(s) / total * 100.0)).collect();
     if !most.is_empty() {
         out.line(format_args!("\ncritical path: {}", most.join(" · ")))?;
