@@ -5,6 +5,7 @@
 //! somewhere carries a flag. Never does: I/O, change times.
 
 use super::rows::{RowKind, Rows};
+use hashbrown::{HashMap, HashSet};
 use model::TimeNs;
 
 /// No row.
@@ -66,9 +67,8 @@ struct Builder<'r> {
     flags: Vec<u8>,
     /// Row is a repetition of another.
     folded: Vec<bool>,
-    /// The first row of each span id, and for each row the next one with the same id.
+    /// The first row of each span id.
     first: Vec<u32>,
-    next: Vec<u32>,
     /// The ids of what is missing.
     missing: Vec<u32>,
     n_folded: usize,
@@ -83,7 +83,6 @@ pub(crate) fn build(rows: &Rows) -> Forest {
         flags: vec![0; n],
         folded: vec![false; n],
         first: vec![NONE; rows.ids.len()],
-        next: vec![NONE; n],
         missing: Vec::new(),
         n_folded: 0,
     };
@@ -97,51 +96,55 @@ impl Builder<'_> {
     /// Notes which rows have which span id, and leaves out what was sent twice.
     fn note_ids(&mut self) {
         let rows = self.rows;
-        let mut last: Vec<u32> = vec![NONE; self.first.len()];
+        // What the spans of ids tell that several have.
+        let mut told = HashSet::new();
         for row in 0..rows.len() {
             let id = rows.span[row] as usize;
             if rows.kind[row] != RowKind::Span || id == 0 {
                 continue;
             }
+            let first = self.first[id] as usize;
             if self.first[id] == NONE {
                 self.first[id] = row as u32;
-            } else if self.with_id(id as u32).any(|other| rows.same(other as usize, row)) {
+                continue;
+            }
+            told.insert(rows.told(first));
+            if told.insert(rows.told(row)) {
+                self.flags[first] |= flag::DUPLICATE_ID;
+                self.flags[row] |= flag::DUPLICATE_ID;
+            } else {
                 self.folded[row] = true;
                 self.n_folded += 1;
-                continue;
-            } else {
-                self.next[last[id] as usize] = row as u32;
-                for other in [last[id] as usize, row] {
-                    self.flags[other] |= flag::DUPLICATE_ID;
-                }
             }
-            last[id] = row as u32;
         }
-    }
-
-    /// The spans with an id.
-    fn with_id(&self, id: u32) -> impl Iterator<Item = u32> + '_ {
-        let at = |row: u32| (row != NONE).then_some(row);
-        std::iter::successors(at(self.first[id as usize]), move |row| at(self.next[*row as usize]))
     }
 
     fn find_parents(&mut self) {
         let rows = self.rows;
         let kind_of = |name: &str| rows.span_kinds.find(name);
         let (client, server) = (kind_of("client"), kind_of("server"));
+        // Of ids that several spans have the first client's, and the last of each service.
+        let (mut callers, mut of_service) = (HashMap::new(), HashMap::new());
+        for row in (0..rows.len()).filter(|row| self.flags[*row] & flag::DUPLICATE_ID != 0) {
+            let id = rows.span[row];
+            if client == Some(rows.span_kind[row]) {
+                callers.entry(id).or_insert(row as u32);
+            }
+            of_service.insert((id, rows.service[row]), row as u32);
+        }
         let mut ghosts: Vec<u32> = vec![NONE; self.first.len()];
         for row in 0..rows.len() {
             let id = rows.parent[row];
             if self.folded[row] {
                 continue;
             }
-            if self.flags[row] & flag::DUPLICATE_ID != 0 && server == Some(rows.span_kind[row]) {
+            if self.flags[row] & flag::DUPLICATE_ID != 0
+                && server == Some(rows.span_kind[row])
+                && let Some(caller) = callers.get(&rows.span[row])
+            {
                 // Both sides of a call may share one id (as Zipkin's do): the server's is the child of the client's.
-                let caller = self.with_id(rows.span[row]).find(|r| client == Some(rows.span_kind[*r as usize]));
-                if let Some(caller) = caller {
-                    self.parent[row] = caller;
-                    continue;
-                }
+                self.parent[row] = *caller;
+                continue;
             }
             let is_span = rows.kind[row] == RowKind::Span;
             if id == 0 || (self.first[id as usize] == NONE && rows.ids.is_zero(id)) {
@@ -152,20 +155,15 @@ impl Builder<'_> {
                 continue;
             }
             let first = self.first[id as usize];
-            self.parent[row] = match (first, self.next.get(first as usize)) {
-                (first, Some(&NONE)) => first,
-                (first, Some(_)) => {
-                    let of_its_service = self.with_id(id).filter(|r| rows.service[*r as usize] == rows.service[row]);
-                    of_its_service.last().unwrap_or(first)
+            self.parent[row] = if first != NONE {
+                of_service.get(&(id, rows.service[row])).copied().unwrap_or(first)
+            } else {
+                self.flags[row] |= flag::ORPHAN;
+                if ghosts[id as usize] == NONE {
+                    ghosts[id as usize] = (rows.len() + self.missing.len()) as u32;
+                    self.missing.push(id);
                 }
-                (_, None) => {
-                    self.flags[row] |= flag::ORPHAN;
-                    if ghosts[id as usize] == NONE {
-                        ghosts[id as usize] = (rows.len() + self.missing.len()) as u32;
-                        self.missing.push(id);
-                    }
-                    ghosts[id as usize]
-                }
+                ghosts[id as usize]
             };
         }
     }

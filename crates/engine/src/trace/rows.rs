@@ -5,9 +5,10 @@
 use crate::intern::{Key, id_text};
 use hashbrown::HashMap;
 use model::{IdKind, TimeNs};
+use std::hash::Hash;
 
 /// What kind of event a row is.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum RowKind {
     /// A unit of work with a duration.
@@ -171,12 +172,9 @@ impl Rows {
         self.start_ns[row].saturating_add(self.duration_ns[row])
     }
 
-    /// Whether two rows tell the same of the same span.
-    pub(crate) fn same(&self, a: usize, b: usize) -> bool {
-        let of = |i: usize| {
-            let texts = (self.name[i], self.service[i], self.span_kind[i]);
-            (self.start_ns[i], self.duration_ns[i], self.kind[i], self.span[i], self.parent[i], texts, self.error[i])
-        };
-        of(a) == of(b)
+    /// What a row tells of its span.
+    pub(crate) fn told(&self, i: usize) -> impl Eq + Hash + use<> {
+        let texts = (self.name[i], self.service[i], self.span_kind[i]);
+        (self.start_ns[i], self.duration_ns[i], self.kind[i], self.span[i], self.parent[i], texts, self.error[i])
     }
 }

@@ -102,6 +102,20 @@ fn what_names_no_parent_that_is_there_hangs_below_a_ghost() {
     assert_eq!((out.offset_ns[3], out.took_ns[3]), (2 * MS, 7 * MS));
 }
 
+/// What would take hours if each were compared with each.
+#[test]
+fn one_id_for_all_spans_of_a_large_trace() {
+    let n = 200_000;
+    let mut spans: Vec<_> = (0..n).map(|i| span("a", "b", i, 1)).collect();
+    spans.push(span("b", "", 0, n));
+    let (out, _) = assemble(&table(&spans));
+    assert_eq!((out.len(), out.duplicates.len(), out.n_of_kind[0], out.n_roots), (n as usize + 1, n as usize, n as usize + 1, 1));
+    let mut twice: Vec<_> = (0..n).map(|_| span("a", "b", 1, 1)).collect();
+    twice.extend((0..n).map(|i| span("b", "a", i, 1)));
+    let (out, _) = assemble(&table(&twice));
+    assert_eq!((out.len(), out.duplicates.len()), (n as usize + 1, n as usize));
+}
+
 #[test]
 fn a_missing_root_is_a_ghost_too() {
     let one = check(&[span("b", "x", 2, 3), span("c", "x", 4, 5)], &["?x", " b", " c"], &[("no_root", 0), ("missing_parent", 2)]);
