@@ -197,9 +197,8 @@ impl Args {
     pub(crate) fn expressions<T: DeserializeOwned>(&self, name: &str) -> Result<Vec<T>, ToolError> {
         let example = "\"slow = GTE($duration_ms, 500)\"";
         self.either(name, example, |text| {
-            let parts = text.split_once('=').map(|(n, e)| (n.trim(), e.trim())).filter(|(n, e)| !n.is_empty() && !e.is_empty());
+            let parts = question::named_expression(text);
             let (field, expression) = parts.ok_or_else(|| ToolError::arguments(format!("`{name}`: write {example}, not '{text}'")))?;
-            let field = field.trim_matches(|c| c == '"' || c == '`');
             let object = serde_json::json!({ "name": field, "expression": expression });
             serde_json::from_value(object).map(|one| vec![one]).map_err(|e| ToolError::arguments(e.to_string()))
         })

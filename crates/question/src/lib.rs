@@ -10,7 +10,9 @@ mod tests;
 mod time;
 mod write;
 
-pub use parse::{Question, distance, largest_first, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders};
+pub use parse::{
+    Question, distance, largest_first, named_expression, parse, parse_breakdowns, parse_conditions, parse_havings, parse_orders,
+};
 pub use time::{duration_s, epoch_s, fix_range, instant, seconds, utc};
 pub use write::condition_text;
 

@@ -93,6 +93,19 @@ pub fn parse(text: &str) -> Result<Question, Wrong> {
     Ok(q)
 }
 
+/// Name and expression of `name = expression`; the name may be in double quotes or backticks.
+#[must_use]
+pub fn named_expression(text: &str) -> Option<(&str, &str)> {
+    let text = text.trim();
+    let quoted = ['"', '`'].into_iter().find_map(|quote| text.strip_prefix(quote)?.split_once(quote));
+    let (name, expression) = match quoted {
+        Some((name, rest)) => (name, rest.trim_start().strip_prefix('=')?),
+        None => text.split_once('=')?,
+    };
+    let (name, expression) = (name.trim(), expression.trim());
+    (!name.is_empty() && !expression.is_empty()).then_some((name, expression))
+}
+
 /// Largest first, by the first calculation that has an order.
 #[must_use]
 pub fn largest_first(calculations: Option<&[Calculation]>) -> Option<Order> {

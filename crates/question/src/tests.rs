@@ -163,6 +163,23 @@ fn conditions_read_back_as_they_were() {
 }
 
 #[test]
+fn expressions_have_names_before_them() {
+    for (text, expected) in [
+        ("slow = GTE($duration_ms, 500)", Some(("slow", "GTE($duration_ms, 500)"))),
+        (" a=b=c ", Some(("a", "b=c"))),
+        ("\"a = b\" = $c", Some(("a = b", "$c"))),
+        ("`a=b`=$c", Some(("a=b", "$c"))),
+        ("\"a\" $c", None),
+        ("slow =", None),
+        ("= 1", None),
+        ("slow", None),
+        ("\"\" = 1", None),
+    ] {
+        assert_eq!(super::named_expression(text), expected, "{text}");
+    }
+}
+
+#[test]
 fn times_of_answers_are_read_and_written() {
     for (epoch, text) in [
         (0, "1970-01-01T00:00:00Z"),

@@ -93,18 +93,11 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
     Ok(q)
 }
 
-/// `name = expression`; the name may be in double quotes.
+/// What --field says.
 fn field(text: &str) -> Result<CalculatedField, CliError> {
-    let text = text.trim();
-    let parts = match text.strip_prefix('"') {
-        Some(rest) => rest.split_once('"').and_then(|(name, rest)| Some((name, rest.trim_start().strip_prefix('=')?))),
-        None => text.split_once('=').map(|(name, expression)| (name.trim(), expression)),
-    };
-    match parts {
-        Some((name, expression)) if !name.is_empty() => {
-            Ok(CalculatedField { name: name.to_owned(), expression: expression.trim().to_owned() })
-        }
-        _ => Err(CliError::Usage(format!("--field {text}: expected NAME = EXPRESSION, such as 'slow = GTE($duration_ms, 500)'"))),
+    match question::named_expression(text) {
+        Some((name, expression)) => Ok(CalculatedField { name: name.to_owned(), expression: expression.to_owned() }),
+        None => Err(CliError::Usage(format!("--field {text}: expected NAME = EXPRESSION, such as 'slow = GTE($duration_ms, 500)'"))),
     }
 }
 
