@@ -27,6 +27,8 @@ use std::sync::Arc;
 const ONE_PASS_CELLS: usize = 1 << 20;
 /// Bytes of counters of one kind that a thread may set up ahead.
 const COUNTER_BYTES: usize = 64 << 20;
+/// Bytes of counters for each row of a piece of an answer, at most.
+const PIECE_ROW_BYTES: usize = 32;
 
 /// What a question calculates on: distinct fields, and the field of each calculation.
 pub(crate) struct Fields {
@@ -46,6 +48,11 @@ impl Fields {
         });
         let of_calc = of_calc.collect();
         Fields { fields, of_calc }
+    }
+
+    /// How many distinct fields there are.
+    pub(crate) fn n(&self) -> usize {
+        self.fields.len()
     }
 
     /// The calculations on a field.
@@ -103,7 +110,7 @@ impl Question<'_> {
                 && self.plan.calculations.first().is_some_and(|c| c.op.is_rate())
                 && !self.plan.breakdowns.is_empty());
         if let Some(buckets) = one_pass {
-            let calcs = self.calcs(Some(buckets.n_groups * buckets.n), Some(buckets), false);
+            let calcs = self.calcs(Some(buckets.n_groups * buckets.n), Some(buckets), None);
             let grouping = Grouping::Find { plan: Arc::clone(&group_plan), many: true, roomy: true };
             let pass = self.pass(calcs, grouping, Some(buckets));
             let on_found = |found: Found| self.show(&pass, found, buckets);
@@ -119,7 +126,7 @@ impl Question<'_> {
         // Positions for all combinations at once, if they fit into memory with ease: then tables are not needed.
         let roomy = match &*group_plan {
             GroupPlan::Slots { n, .. } => {
-                n.saturating_mul(self.calcs(None, None, false).cell_bytes() * self.run.threads) <= self.budget.free() / 4
+                n.saturating_mul(self.calcs(None, None, None).cell_bytes() * self.run.threads) <= self.budget.free() / 4
             }
             _ => true,
         };
@@ -129,7 +136,7 @@ impl Question<'_> {
             _ => false,
         };
         let small = group_plan.fixed().filter(|n| many || *n <= 1 << 16);
-        let pass = self.pass(self.calcs(small, None, false), Grouping::Find { plan: Arc::clone(&group_plan), many, roomy }, None);
+        let pass = self.pass(self.calcs(small, None, None), Grouping::Find { plan: Arc::clone(&group_plan), many, roomy }, None);
         let on_found = |found: Found| {
             if let Ok(table) = self.view(&pass.calcs, found, None) {
                 self.emit(table.answer(self.plan, None));
@@ -156,7 +163,7 @@ impl Question<'_> {
         }
         let buckets = Buckets { n_groups, ..buckets };
         let n_cells = n_groups.saturating_mul(buckets.n);
-        let calcs = self.calcs(Some(n_cells), Some(buckets), false);
+        let calcs = self.calcs(Some(n_cells), Some(buckets), None);
         let bytes = n_cells.saturating_mul(calcs.cell_bytes()).saturating_mul(self.run.threads);
         let hint = "use a larger granularity or a lower limit, or ask without series";
         self.budget.reserve(bytes, "groups times buckets of the series", hint)?;
@@ -202,15 +209,21 @@ impl Question<'_> {
     /// Whether groups and buckets can be dealt with together.
     fn one_pass(&self, buckets: Buckets) -> Option<Buckets> {
         let cells = buckets.n_groups.checked_mul(buckets.n).filter(|n| *n <= ONE_PASS_CELLS)?;
-        let bytes = cells * self.calcs(Some(cells), Some(buckets), false).cell_bytes() * self.run.threads;
+        let bytes = cells * self.calcs(Some(cells), Some(buckets), None).cell_bytes() * self.run.threads;
         (bytes <= self.budget.free() / 2).then_some(buckets)
     }
 
-    /// What to calculate when there are this many cells, if that is known. `deep`: for a piece of the answer.
-    pub(crate) fn calcs(&self, n_cells: Option<usize>, buckets: Option<Buckets>, deep: bool) -> CalcPlan {
+    /// What to calculate when there are this many cells, if that is known. `piece_rows`: for a piece of the answer.
+    pub(crate) fn calcs(&self, n_cells: Option<usize>, buckets: Option<Buckets>, piece_rows: Option<u64>) -> CalcPlan {
         let bound = |k: &Option<usize>| k.map(|k| self.prepared.keys[k].bound as usize);
         let distinct = self.prepared.distinct_keys.iter().map(bound).collect();
-        plan_calcs(self.plan, self.run, self.fields, self.shape, &Sizes { n_cells, buckets, distinct, threads: self.run.threads, deep })
+        plan_calcs(
+            self.plan,
+            self.run,
+            self.fields,
+            self.shape,
+            &Sizes { n_cells, buckets, distinct, threads: self.run.threads, piece_rows },
+        )
     }
 
     /// A table, without buckets, from what a pass found.
@@ -269,8 +282,8 @@ pub(crate) struct Sizes {
     pub(crate) distinct: Vec<Option<usize>>,
     /// Threads with states of their own.
     pub(crate) threads: usize,
-    /// The states are for a piece of the answer, to be kept.
-    pub(crate) deep: bool,
+    /// The states are for a piece of the answer, to be kept, that is made of so many rows.
+    pub(crate) piece_rows: Option<u64>,
 }
 
 /// What a question calculates, and in which form.
@@ -279,14 +292,17 @@ pub(crate) fn plan_calcs(plan: &Plan, run: &Run, of: &Fields, shape: &Shape, siz
     let counting = |op: CalcOp| matches!(op, CalcOp::Quantile(_) | CalcOp::Heatmap | CalcOp::CountDistinct);
     let n_counting = (0..of.fields.len()).filter(|f| of.ops(plan, *f).any(counting)).count();
     let room = (run.memory_bytes_max / (4 * sizes.threads.max(1) * n_counting.max(1))).min(COUNTER_BYTES);
-    let fits = |bytes: usize| sizes.n_cells.is_some_and(|n| n.saturating_mul(bytes) <= room);
+    let fits_into = |bytes: usize, room: usize| sizes.n_cells.is_some_and(|n| n.saturating_mul(bytes) <= room);
+    let fits = |bytes: usize| fits_into(bytes, room);
+    // Setting up counters must not cost more than what is counted in them.
+    let worth = sizes.piece_rows.map_or(usize::MAX, |rows| (rows as usize).saturating_mul(PIECE_ROW_BYTES));
     let fields = of.fields.iter().enumerate().map(|(f, field)| {
         let FieldRange { range, whole, .. } = shape.ranges[f];
         let has = |wanted: &[CalcOp]| of.ops(plan, f).any(|op| wanted.contains(&op));
         let shares: Vec<f64> = of.ops(plan, f).filter_map(|op| if let CalcOp::Quantile(q) = op { Some(q) } else { None }).collect();
         let quantiles = (!shares.is_empty()).then(|| {
             let q = QuantilePlan::new(shares, range, whole, weighted);
-            Arc::new(if fits(q.cell_bytes()) { q } else { q.without_buckets() })
+            Arc::new(if fits_into(q.cell_bytes(), room.min(worth)) { q } else { q.without_buckets() })
         });
         let distinct = has(&[CalcOp::CountDistinct]).then(|| match sizes.distinct[f] {
             Some(bound) if fits(bound / 8 + 24) => DistinctPlan::Bits(bound),
@@ -304,7 +320,7 @@ pub(crate) fn plan_calcs(plan: &Plan, run: &Run, of: &Fields, shape: &Shape, siz
             },
             quantiles,
             heat: has(&[CalcOp::Heatmap])
-                .then(|| if sizes.deep { HeatPlan::deep(range, weighted) } else { HeatPlan::new(range, weighted) }),
+                .then(|| if sizes.piece_rows.is_some() { HeatPlan::deep(range, weighted) } else { HeatPlan::new(range, weighted) }),
             distinct,
             exact: plan.calculations.iter().zip(&of.of_calc).any(|(c, of)| *of == Some(f) && c.exact),
         }

@@ -127,6 +127,13 @@ impl View {
         }
     }
 
+    /// Says that percentiles of a field are not exact, though those of these cells are.
+    pub(crate) fn blur(&mut self, field: usize) {
+        if let Some(Some(solved)) = self.solved.get_mut(field) {
+            solved.blur();
+        }
+    }
+
     /// How far a calculation may be off.
     pub(crate) fn error(&self, op: CalcOp, field: Option<usize>) -> Option<f64> {
         let field = field?;

@@ -105,8 +105,8 @@ async fn on_place<T: Send + 'static>(
     let done = app
         .blocking(move || {
             // Among many each has one thread; and they take turns on the cores.
-            let threads = (on_thread.settings.threads() / on_thread.runs.running().max(1)).max(1);
             let run = on_thread.engine.run(now);
+            let threads = (run.threads / on_thread.runs.running().max(1)).max(1);
             let turn = on_thread.engine.turns().begin(&cancel, deadline, run.clock)?;
             let done = work(&on_thread, Run { cancel, deadline, threads, turn: Some(turn), ..run });
             drop(place);

@@ -182,19 +182,37 @@ impl Counts {
         Cell::number(self.get(cell))
     }
 
-    /// The events of a cell, to be kept between questions.
-    pub(crate) fn pack(&self, cell: usize) -> Total {
+    /// The events of a cell.
+    pub(crate) fn total(&self, cell: usize) -> Total {
         match self {
             Counts::Whole(c) => c.get(cell).map_or(Total::ZERO, |n| Total::from(f64::from(*n))),
             Counts::Weighted(c) => c.get(cell).copied().unwrap_or(Total::ZERO),
         }
     }
 
-    /// Adds what was kept.
-    pub(crate) fn absorb(&mut self, cell: usize, packed: Total) {
+    /// Adds events to a cell.
+    pub(crate) fn add_total(&mut self, cell: usize, events: Total) {
         match self {
-            Counts::Whole(c) => c[cell] += packed.value() as u32,
-            Counts::Weighted(c) => c[cell].merge(packed),
+            Counts::Whole(c) => c[cell] += events.value() as u32,
+            Counts::Weighted(c) => c[cell].merge(events),
+        }
+    }
+
+    /// The events of some cells, to be kept between questions.
+    pub(crate) fn pack(&self, cells: &[u32]) -> Counts {
+        match self {
+            Counts::Whole(c) => Counts::Whole(cells.iter().map(|i| c.get(*i as usize).copied().unwrap_or(0)).collect()),
+            Counts::Weighted(c) => Counts::Weighted(cells.iter().map(|i| c.get(*i as usize).copied().unwrap_or(Total::ZERO)).collect()),
+        }
+    }
+
+    /// Adds what was kept: position there, and cell.
+    pub(crate) fn absorb(&mut self, packed: &Counts, each: impl Iterator<Item = (usize, usize)>) {
+        match (self, packed) {
+            (Counts::Whole(a), Counts::Whole(b)) => each.for_each(|(i, cell)| a[cell] += b[i]),
+            (Counts::Weighted(a), Counts::Weighted(b)) => each.for_each(|(i, cell)| a[cell].merge(b[i])),
+            (Counts::Weighted(a), Counts::Whole(b)) => each.for_each(|(i, cell)| a[cell].add(f64::from(b[i]))),
+            (Counts::Whole(_), Counts::Weighted(_)) => debug_assert!(false, "pieces of one question weigh alike"),
         }
     }
 

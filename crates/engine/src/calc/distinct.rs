@@ -31,8 +31,10 @@ pub(crate) enum PackedDistinct {
 impl PackedDistinct {
     /// Whichever form is smaller.
     fn new(mut ids: Vec<u32>) -> PackedDistinct {
-        ids.sort_unstable();
-        ids.dedup();
+        if !ids.is_sorted_by(|a, b| a < b) {
+            ids.sort_unstable();
+            ids.dedup();
+        }
         ids.shrink_to_fit();
         let words = ids.last().map_or(0, |id| *id as usize / 64 + 1);
         if ids.len() < words * 2 {
@@ -127,16 +129,16 @@ impl Distinct {
     pub(crate) fn pack(&self, cells: &[u32], number: impl Fn(u64) -> u32) -> Option<Vec<PackedDistinct>> {
         match self {
             Distinct::Bits { bits, .. } => {
-                let of_cell = |bits: &Vec<u64>| {
-                    let each = bits.iter().enumerate().flat_map(|(word, w)| {
+                let of_cell = |bits: &[u64]| {
+                    let mut ids = Vec::with_capacity(bits.iter().map(|w| w.count_ones() as usize).sum());
+                    for (word, w) in bits.iter().enumerate() {
                         let mut rest = if word == 0 { w & !1 } else { *w };
-                        std::iter::from_fn(move || {
-                            let bit = rest.trailing_zeros();
-                            rest &= rest.wrapping_sub(1);
-                            (bit < 64).then_some(word as u64 * 64 + u64::from(bit))
-                        })
-                    });
-                    PackedDistinct::new(each.map(&number).collect())
+                        while rest != 0 {
+                            ids.push(number(word as u64 * 64 + u64::from(rest.trailing_zeros())));
+                            rest &= rest - 1;
+                        }
+                    }
+                    PackedDistinct::new(ids)
                 };
                 Some(cells.iter().map(|c| of_cell(&bits[*c as usize])).collect())
             }
@@ -165,7 +167,18 @@ impl Distinct {
                 }
                 bits.iter_mut().zip(words).for_each(|(a, b)| *a |= b);
             }
-            (own, packed) => packed.each(|id| own.add_ids(&[cell as u32], &[id])),
+            (Distinct::Bits { width, bits }, PackedDistinct::List(ids)) => {
+                let (bits, words) = (&mut bits[cell], ids.last().map_or(0, |id| *id as usize / 64 + 1));
+                if bits.len() < words {
+                    bits.resize((*width / 64 + 1).max(words), 0);
+                }
+                ids.iter().for_each(|id| bits[*id as usize / 64] |= 1 << (id % 64));
+            }
+            (Distinct::Set(set), packed) => packed.each(|id| {
+                if id != 0 {
+                    set.insert(cell as u32, u128::from(id));
+                }
+            }),
         }
     }
 

@@ -25,6 +25,9 @@ pub(crate) struct HeatPlan {
     weighted: bool,
 }
 
+/// The counters of a cell that hold something: place by magnitude and sign, and weight.
+pub(crate) type PackedHeat = Box<[(i64, f64)]>;
+
 fn magnitude(v: f64) -> i64 {
     (v.abs().to_bits() >> SHIFT) as i64
 }
@@ -116,7 +119,7 @@ impl Heat {
     }
 
     /// The counters of a cell that hold something: their place by magnitude and sign, in terms of no range.
-    pub(crate) fn pack(&self, cell: usize) -> Box<[(i64, f64)]> {
+    pub(crate) fn pack(&self, cell: usize) -> PackedHeat {
         let (width, zero) = (self.plan.width(), self.plan.n_negative);
         let filled = (0..width).filter_map(|at| {
             let weight = self.get(cell * width + at);

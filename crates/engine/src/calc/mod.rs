@@ -55,6 +55,22 @@ pub(crate) struct CalcPlan {
 }
 
 impl CalcPlan {
+    /// The same without what is calculated on other fields.
+    pub(crate) fn only(mut self, fields: &[bool]) -> CalcPlan {
+        for (field, _) in self.fields.iter_mut().zip(fields).filter(|(_, wanted)| !**wanted) {
+            *field = FieldPlan {
+                field: field.field.clone(),
+                present: false,
+                numbers: NumberPlan::default(),
+                quantiles: None,
+                heat: None,
+                distinct: None,
+                exact: false,
+            };
+        }
+        self
+    }
+
     /// Bytes that states take for one cell.
     pub(crate) fn cell_bytes(&self) -> usize {
         let counts = if self.weighted { 16 } else { 4 };

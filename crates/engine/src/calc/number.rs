@@ -321,12 +321,12 @@ impl Numbers {
             (Sums::Wide(s), true) => PackedSum::Whole(s[cell]),
             (Sums::Float(s), true) => PackedSum::Float(s[cell]),
         };
-        PackedNumbers { n: self.n.pack(cell), sum, min: self.min.pack(cell), max: self.max.pack(cell) }
+        PackedNumbers { n: self.n.total(cell), sum, min: self.min.pack(cell), max: self.max.pack(cell) }
     }
 
     /// Adds what was kept.
     pub(crate) fn absorb(&mut self, cell: usize, packed: &PackedNumbers) {
-        self.n.absorb(cell, packed.n);
+        self.n.add_total(cell, packed.n);
         if self.plan.sum {
             match (&mut self.sum, packed.sum) {
                 (Sums::Int(s), PackedSum::Whole(v)) => s[cell] += v as i64,

@@ -621,6 +621,11 @@ impl Solved {
         self.unclamped(cell, share).map(|v| self.plan.clamp(v))
     }
 
+    /// Says that percentiles of other cells, which belong to the same answer, come from buckets.
+    pub(crate) fn blur(&mut self) {
+        self.approximate = !self.plan.is_linear();
+    }
+
     /// The same before it is kept within the range of all numbers, which may be another tomorrow.
     pub(crate) fn unclamped(&self, cell: usize, share: f64) -> Option<f64> {
         let shares = &self.plan.shares;

@@ -14,7 +14,9 @@ mod piece;
 pub(crate) use chunks::Occupancy;
 pub(crate) use keep::Pieces;
 
+use crate::calc::count::SKIP;
 use crate::calc::pack::context;
+use crate::calc::quantile::EXACT;
 use crate::calc::{CalcPlan, States};
 use crate::execute::{Fields, Question, Sizes, plan_calcs};
 use crate::intern::{Caches, ColumnIds};
@@ -26,9 +28,8 @@ use crate::scan::keys::{KeyColumn, Numbering};
 use crate::scan::place::Source;
 use crate::scan::prepare::{Prepared, Shape, Wanted, prepare};
 use crate::view::{Table, View};
-use crate::{Answer, CalcOp, EngineError, Meta, Progress};
+use crate::{Answer, CalcOp, EngineError, Meta, OrderKey, Progress};
 use chunks::Chunks;
-use hashbrown::HashMap;
 use model::TimeNs;
 use parking_lot::Mutex;
 use piece::{Maker, Piece};
@@ -37,7 +38,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// Bytes of the pieces of one question, beyond which it is answered without.
-const QUESTION_BYTES_MAX: usize = 48 << 20;
+const QUESTION_BYTES_MAX: usize = 96 << 20;
 /// Stretches of missing chunks that are read one by one; more are read as one, with what lies between them.
 const STRETCHES_MAX: usize = 4;
 /// How often progress is told.
@@ -76,7 +77,7 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
     let columns: Vec<Arc<ColumnIds>> = plan.breakdowns.iter().map(|b| caches.column(b.name())).collect();
     let distinct: Vec<Option<Arc<ColumnIds>>> =
         asked.wanted.fields.iter().map(|(f, distinct)| distinct.then(|| caches.column(f.name()))).collect();
-    let context = context(&asked.calcs(None, &distinct, false));
+    let context = context(&asked.calcs(None, &distinct, None));
     let key = keep::key(source, plan, run.totals, chunks.length_ns);
     let Some(mut pieces) = caches.pieces.find(&key, &chunks, &context, (&columns, &distinct)) else { return Ok(None) };
     let missing: Vec<usize> = (0..chunks.list.len()).filter(|i| pieces[*i].is_none()).collect();
@@ -103,10 +104,57 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
 }
 
 impl Asked<'_> {
-    fn calcs(&self, n_cells: Option<usize>, distinct: &[Option<Arc<ColumnIds>>], deep: bool) -> CalcPlan {
+    fn calcs(&self, n_cells: Option<usize>, distinct: &[Option<Arc<ColumnIds>>], piece_rows: Option<u64>) -> CalcPlan {
         let bounds = distinct.iter().map(|d| d.as_ref().map(|ids| ids.interner.bound() + 1)).collect();
-        let sizes = Sizes { n_cells, buckets: None, distinct: bounds, threads: 1, deep };
+        let sizes = Sizes { n_cells, buckets: None, distinct: bounds, threads: 1, piece_rows };
         plan_calcs(self.plan, self.run, self.fields, self.shape, &sizes)
+    }
+
+    /// The states of all groups, those at [`SKIP`] left out.
+    fn add_up(&self, calcs: &CalcPlan, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize) -> Result<States, EngineError> {
+        let mut states = States::new(calcs);
+        states.resize(n_groups, n_groups);
+        for (piece, places) in pieces.iter().zip(places) {
+            self.run.go_on()?;
+            states.absorb(&piece.cells, places);
+        }
+        Ok(states)
+    }
+
+    /// The fields that decide which groups are in the answer, if that leaves out some groups and some fields.
+    fn deciding(&self, n_groups: usize) -> Option<Vec<bool>> {
+        let plan = self.plan;
+        // The scale of a heatmap is that of all groups.
+        if n_groups <= plan.limit || self.run.totals || plan.calculations.iter().any(|c| c.op == CalcOp::Heatmap) {
+            return None;
+        }
+        let ordered = plan.orders.iter().filter_map(|o| if let OrderKey::Calc(c) = o.key { Some(c) } else { None });
+        let by_default = plan.orders.is_empty().then_some(0);
+        let mut deciding = vec![false; self.fields.n()];
+        for calc in plan.havings.iter().map(|h| h.calc).chain(ordered).chain(by_default) {
+            // A formula may look at anything.
+            if let Some(field) = self.fields.of_calc.get(calc)? {
+                deciding[*field] = true;
+            }
+        }
+        deciding.contains(&false).then_some(deciding)
+    }
+
+    /// The fields of which some group has so many numbers that its percentiles are not exact.
+    fn not_exact(&self, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize) -> Vec<usize> {
+        let is_so = |field: &usize| {
+            let mut n_numbers = vec![0; n_groups];
+            pieces.iter().zip(places).any(|(piece, places)| {
+                piece.cells.quantiles(*field).is_some_and(|quantiles| {
+                    places.iter().enumerate().any(|(i, place)| {
+                        let n = &mut n_numbers[*place as usize];
+                        *n += quantiles.n_numbers(i);
+                        *n >= u32::from(EXACT)
+                    })
+                })
+            })
+        };
+        (0..self.fields.n()).filter(is_so).collect()
     }
 
     /// Adds up the pieces; `rows_missing` were planned for pieces that are not there.
@@ -119,25 +167,31 @@ impl Asked<'_> {
     ) -> Result<Answer, EngineError> {
         let key = |ids: &Arc<ColumnIds>| KeyColumn { ids: Arc::clone(ids), numbering: Numbering::Interned, bound: u64::from(u32::MAX) };
         let keys: Vec<KeyColumn> = columns.iter().map(key).collect();
-        let group_plan = Arc::new(if keys.is_empty() { GroupPlan::One } else { GroupPlan::tables(&keys) });
-        let mut groups = Groups::new(group_plan, false);
-        let mut known: HashMap<&[u32], u32> = HashMap::new();
-        let mut places: Vec<Vec<u32>> = Vec::with_capacity(pieces.len());
-        for piece in pieces.iter().flatten() {
-            let place = piece.groups.iter().map(|ids| *known.entry(&**ids).or_insert_with(|| groups.insert(ids)));
-            places.push(place.collect());
+        let there: Vec<&Piece> = pieces.iter().flatten().map(|p| &**p).collect();
+        let Numbered { mut groups, mut places } = Numbered::of(&there, &keys);
+        let mut not_exact = Vec::new();
+        // Of many groups only those of the answer are added up in full.
+        if let Some(deciding) = self.deciding(groups.len()) {
+            let calcs = self.calcs(Some(groups.len()), distinct, None).only(&deciding);
+            let states = self.add_up(&calcs, &there, &places, groups.len())?;
+            not_exact = self.not_exact(&there, &places, groups.len());
+            let view = View::new(&calcs, states, None, self.run.threads);
+            let table = Table::new(&keys, groups, view, None, &self.fields.of_calc, Meta::default(), false);
+            let mut chosen = Groups::new(group_plan(&keys), false);
+            let mut position = vec![SKIP; table.n_groups()];
+            for g in table.selected(self.plan) {
+                let ids: Vec<u32> = table.groups().ids(g as usize, keys.len()).iter().map(|id| *id as u32).collect();
+                position[g as usize] = chosen.insert(&ids);
+            }
+            places.iter_mut().flatten().for_each(|place| *place = position[*place as usize]);
+            groups = chosen;
         }
         let n_groups = groups.len();
-        let calcs = self.calcs(Some(n_groups), distinct, false);
-        let mut states = States::new(&calcs);
-        states.resize(n_groups, n_groups);
+        let calcs = self.calcs(Some(n_groups), distinct, None);
+        let states = self.add_up(&calcs, &there, &places, n_groups)?;
         let mut meta = Meta { coverage: 1.0, ..Meta::default() };
         let (mut segments, mut done, mut planned) = (Vec::new(), 0, rows_missing);
-        for (piece, places) in pieces.iter().flatten().zip(&places) {
-            self.run.go_on()?;
-            for (cell, place) in piece.cells.iter().zip(places) {
-                states.absorb(*place as usize, cell);
-            }
+        for piece in &there {
             meta.rows_scanned += piece.rows_scanned;
             meta.rows_matched += piece.rows_matched;
             segments.extend_from_slice(&piece.segments);
@@ -151,21 +205,22 @@ impl Asked<'_> {
             meta.coverage = (done as f64 / planned.max(1) as f64).min(1.0 - f64::EPSILON);
             meta.note_partial();
         }
-        let view = View::new(&calcs, states, None, self.run.threads);
+        let mut view = View::new(&calcs, states, None, self.run.threads);
+        not_exact.into_iter().for_each(|field| view.blur(field));
         view.add_scales(self.plan, self.fields, &mut meta);
         let table = Table::new(&keys, groups, view, None, &self.fields.of_calc, meta, self.run.totals);
         let selected = table.selected(self.plan);
         let mut answer = table.answer(self.plan, None);
         if self.plan.series {
-            let mut place = vec![u32::MAX; n_groups];
+            let mut place = vec![SKIP; n_groups];
             for (i, g) in selected.iter().enumerate() {
                 place[*g as usize] = i as u32;
             }
-            for (piece, places) in pieces.iter().flatten().zip(&places) {
+            for (piece, places) in there.iter().zip(&places) {
                 let mut points: Vec<(TimeNs, u32, usize)> = Vec::new();
                 for (i, (time, group, _)) in piece.points.iter().enumerate() {
-                    let position = place[places[*group as usize] as usize];
-                    if position != u32::MAX {
+                    let position = place.get(places[*group as usize] as usize).copied().unwrap_or(SKIP);
+                    if position != SKIP {
                         points.push((*time, position, i));
                     }
                 }
@@ -185,6 +240,42 @@ impl Asked<'_> {
             }
         }
         Ok(answer)
+    }
+}
+
+/// The plan of groups that are numbered as they come.
+fn group_plan(keys: &[KeyColumn]) -> Arc<GroupPlan> {
+    Arc::new(if keys.is_empty() { GroupPlan::One } else { GroupPlan::tables(keys) })
+}
+
+/// The groups of some pieces together.
+struct Numbered {
+    groups: Groups,
+    /// For each piece the position of each of its groups.
+    places: Vec<Vec<u32>>,
+}
+
+impl Numbered {
+    fn of(pieces: &[&Piece], keys: &[KeyColumn]) -> Numbered {
+        let mut groups = Groups::new(group_plan(keys), false);
+        let all = || pieces.iter().flat_map(|p| &p.groups);
+        let places = match keys.len() {
+            0 => pieces.iter().map(|p| vec![0; p.n_groups]).collect(),
+            // By table, unless the numbers lie far apart.
+            1 if all().max().is_none_or(|max| *max as usize <= 64 * 1024 + 4 * all().count()) => {
+                let mut known = vec![SKIP; all().max().map_or(0, |max| *max as usize + 1)];
+                let mut place = |id: &u32| {
+                    let known = &mut known[*id as usize];
+                    if *known == SKIP {
+                        *known = groups.insert(&[*id]);
+                    }
+                    *known
+                };
+                pieces.iter().map(|p| p.groups.iter().map(&mut place).collect()).collect()
+            }
+            n => pieces.iter().map(|p| p.groups.chunks_exact(n).map(|ids| groups.insert(ids)).collect()).collect(),
+        };
+        Numbered { groups, places }
     }
 }
 

@@ -6,7 +6,7 @@
 use super::chunks::Chunk;
 use crate::EngineError;
 use crate::calc::count::CellMap;
-use crate::calc::pack::PackedCell;
+use crate::calc::pack::PackedStates;
 use crate::calc::{CalcPlan, States};
 use crate::execute::Question;
 use crate::intern::{ColumnIds, Key};
@@ -23,10 +23,11 @@ const CELLS_MAX: usize = 1 << 18;
 /// What a question found in one chunk.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Piece {
-    /// Numbers of each group's values.
-    pub(super) groups: Vec<Box<[u32]>>,
+    pub(super) n_groups: usize,
+    /// Numbers of each group's values, one group after the other.
+    pub(super) groups: Vec<u32>,
     /// States, one per group.
-    pub(super) cells: Vec<PackedCell>,
+    pub(super) cells: PackedStates,
     /// Values per bucket and group: start of the bucket, group, value of each calculation.
     pub(super) points: Vec<(TimeNs, u32, Box<[PackedValue]>)>,
     /// The same for all groups as one.
@@ -73,7 +74,7 @@ impl Maker<'_> {
             buckets = Some(Buckets { first_ns, step_ns, n, n_groups });
         }
         let n_cells = buckets.map(|b| b.n * b.n_groups).or(group_plan.fixed().filter(|n| *n <= 1 << 12));
-        let calcs = self.question.calcs(n_cells, buckets, true);
+        let calcs = self.question.calcs(n_cells, buckets, Some(rows_planned));
         if let Some(n) = n_cells
             && n.saturating_mul(calcs.cell_bytes()) > budget.free() / 4
         {
@@ -107,13 +108,14 @@ impl Maker<'_> {
             let ids = groups.ids(g as usize, plan.breakdowns.len());
             let numbers = ids.iter().zip(&prepared.keys).zip(self.columns).map(|((id, key), ids)| number(key, *id, ids));
             places[g as usize] = place as u32;
-            piece.groups.push(numbers.collect());
+            piece.groups.extend(numbers);
+            piece.n_groups += 1;
         }
         piece.points.iter_mut().for_each(|p| p.1 = places[p.1 as usize]);
         let values = |v: &[PackedValue]| 32 + v.iter().map(PackedValue::bytes).sum::<usize>();
         piece.bytes = size_of::<Piece>()
-            + piece.groups.iter().map(|g| 16 + g.len() * 4).sum::<usize>()
-            + piece.cells.iter().map(PackedCell::bytes).sum::<usize>()
+            + piece.groups.len() * 4
+            + piece.cells.bytes()
             + piece.points.iter().map(|p| values(&p.2)).sum::<usize>()
             + piece.total_points.iter().map(|p| values(&p.1)).sum::<usize>();
         debug_assert_eq!(fields.of_calc.len(), plan.calculations.len());

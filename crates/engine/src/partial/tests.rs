@@ -71,6 +71,9 @@ fn answers_from_pieces_are_the_same() {
         r#""breakdowns":["mixed"],"granularity":100"#,
         r#""breakdowns":["user"],"limit":20"#,
         r#""filters":[{"column":"route","op":"=","value":"nowhere"}],"granularity":60"#,
+        // Groups with few numbers are in the answer, those with many are not.
+        r#""breakdowns":["ok","service"],"limit":3,"orders":[{"column":"ok","order":"ascending"}],"filters":[{"column":"size","op":"<","value":300}]"#,
+        r#""breakdowns":["route","service"],"granularity":300,"limit":4,"filters":[{"column":"ms","op":"<","value":1000}]"#,
     ];
     for rates in [false, true] {
         let caches = Caches::new(64 << 20).with_chunk_rows(20);

@@ -1,102 +1,200 @@
-//! The numbers of one cell as they are kept between questions: few as they are, many as counts of buckets.
+//! The numbers of many cells as they are kept between questions: of a cell with few as they are, of one with many as
+//! counts of buckets.
 //!
 //! Owns: the packed form, which does not depend on the range of the numbers of a question. Never does: solve.
 
 use super::kept::Kept;
 use super::{EXACT, Quantiles, SHIFT, middle_of};
+use crate::calc::count::SKIP;
 use crate::calc::number::ordered;
 
-/// The numbers of one cell.
+/// What numbers or buckets weigh.
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Weights {
+    /// Each 1.
+    #[default]
+    Ones,
+    Whole(Vec<u32>),
+    Any(Vec<f64>),
+}
+
+impl Weights {
+    /// The smallest form.
+    fn new(weights: Vec<f64>) -> Weights {
+        if weights.iter().all(|w| *w == 1.0) {
+            Weights::Ones
+        } else if weights.iter().all(|w| f64::from(*w as u32) == *w) {
+            Weights::Whole(weights.iter().map(|w| *w as u32).collect())
+        } else {
+            Weights::Any(weights)
+        }
+    }
+
+    fn get(&self, i: usize) -> f64 {
+        match self {
+            Weights::Ones => 1.0,
+            Weights::Whole(w) => f64::from(w[i]),
+            Weights::Any(w) => w[i],
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Weights::Ones => 0,
+            Weights::Whole(w) => w.len() * 4,
+            Weights::Any(w) => w.len() * 8,
+        }
+    }
+}
+
+/// Where a cell's part ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct End {
+    points: u32,
+    buckets: u32,
+    /// The cell has at least [`EXACT`] numbers.
+    many: bool,
+}
+
+/// The numbers of some cells.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct PackedQuantiles {
-    /// There are at least [`EXACT`].
-    many: bool,
-    /// Numbers as they are, with their weight. If there are many: those near zero, and integers of a small span.
-    points: Vec<(f64, f64)>,
-    /// Buckets, by the top bits of their numbers, with their weight.
-    buckets: Vec<(u32, f64)>,
+    ends: Vec<End>,
+    /// Numbers as they are. Of cells that have many: those near zero, and integers of a small span.
+    points: Vec<f64>,
+    point_weights: Weights,
+    /// Buckets, by the top bits of their numbers.
+    buckets: Vec<u32>,
+    bucket_weights: Weights,
 }
 
 impl PackedQuantiles {
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<PackedQuantiles>() + self.points.len() * 16 + self.buckets.len() * 16
+        let weights = self.point_weights.bytes() + self.bucket_weights.bytes();
+        self.ends.len() * size_of::<End>() + self.points.len() * 8 + self.buckets.len() * 4 + weights
     }
+
+    /// Numbers of a cell, as far as it matters whether there are many: no more than [`EXACT`].
+    pub(crate) fn n_numbers(&self, i: usize) -> u32 {
+        if self.ends[i].many { u32::from(EXACT) } else { self.points_of(i).len() as u32 }
+    }
+
+    fn points_of(&self, i: usize) -> std::ops::Range<usize> {
+        let start = if i == 0 { 0 } else { self.ends[i - 1].points };
+        start as usize..self.ends[i].points as usize
+    }
+
+    fn buckets_of(&self, i: usize) -> std::ops::Range<usize> {
+        let start = if i == 0 { 0 } else { self.ends[i - 1].buckets };
+        start as usize..self.ends[i].buckets as usize
+    }
+}
+
+/// Makes equal neighbours one.
+fn add_up<T: PartialEq>(all: &mut Vec<(T, f64)>) {
+    all.dedup_by(|b, a| {
+        let same = a.0 == b.0;
+        a.1 += if same { b.1 } else { 0.0 };
+        same
+    });
 }
 
 impl Quantiles {
     /// The numbers of some cells, ascending.
-    pub(crate) fn pack(&self, cells: &[u32]) -> Vec<PackedQuantiles> {
+    pub(crate) fn pack(&self, cells: &[u32]) -> PackedQuantiles {
         let plan = &self.plan;
         let width = plan.width();
-        let mut out = vec![PackedQuantiles::default(); cells.len()];
-        for list in 0..super::LISTS {
-            self.kept.each(list, |cell, value, weight| {
-                if let Ok(i) = cells.binary_search(&cell) {
-                    // Adding zero makes both zeros one.
-                    out[i].points.push((value + 0.0, weight));
-                }
-            });
-        }
-        for (cell, packed) in cells.iter().zip(&mut out) {
-            let cell = *cell as usize;
-            let counted = self.seen.get(cell) == Some(&EXACT);
-            packed.many = counted || packed.points.len() >= usize::from(EXACT) || self.crowded.get(cell) == Some(&true);
-            if !packed.many {
-                continue;
-            }
-            if counted {
-                let counter = |key: usize| match plan.weighted {
-                    true => self.weighted[cell * width + key],
-                    false => f64::from(self.whole[cell * width + key]),
-                };
-                for key in 0..width {
-                    match counter(key) {
-                        0.0 => {}
-                        weight if key == width - 1 => packed.points.push((0.0, weight)),
-                        weight => match plan.linear {
-                            Some(min) => packed.points.push(((min + key as i64) as f64, weight)),
-                            None => packed.buckets.push((plan.low + key as u32, weight)),
-                        },
+        let mut place = vec![SKIP; cells.last().map_or(0, |last| *last as usize + 1)];
+        cells.iter().zip(0..).for_each(|(cell, i)| place[*cell as usize] = i);
+        let place = |cell: u32| place.get(cell as usize).filter(|i| **i != SKIP).map(|i| *i as usize);
+        // The kept numbers sorted by cell: count, then place.
+        let mut ends = vec![0usize; cells.len() + 1];
+        let each = |f: &mut dyn FnMut(usize, f64, f64)| {
+            for list in 0..super::LISTS {
+                self.kept.each(list, |cell, value, weight| {
+                    if let Some(i) = place(cell) {
+                        f(i, value, weight);
                     }
-                }
-            }
-            if plan.linear.is_none() {
-                let buckets = &mut packed.buckets;
-                packed.points.retain(|(value, weight)| {
-                    let point = value.abs() < f64::MIN_POSITIVE;
-                    if !point {
-                        buckets.push(((ordered(*value) >> SHIFT) as u32, *weight));
-                    }
-                    point
                 });
             }
-            packed.points.sort_unstable_by(|a, b| a.0.total_cmp(&b.0));
-            packed.points.dedup_by(|b, a| {
-                let same = a.0.to_bits() == b.0.to_bits();
-                a.1 += if same { b.1 } else { 0.0 };
-                same
-            });
-            packed.buckets.sort_unstable_by_key(|b| b.0);
-            packed.buckets.dedup_by(|b, a| {
-                a.1 += if a.0 == b.0 { b.1 } else { 0.0 };
-                a.0 == b.0
-            });
-            packed.points.shrink_to_fit();
-            packed.buckets.shrink_to_fit();
+        };
+        each(&mut |i, _, _| ends[i + 1] += 1);
+        for i in 1..ends.len() {
+            ends[i] += ends[i - 1];
         }
+        let mut next = ends.clone();
+        let mut kept = vec![(0.0, 0.0); next.last().copied().unwrap_or(0)];
+        each(&mut |i, value, weight| {
+            // Adding zero makes both zeros one.
+            kept[next[i]] = (value + 0.0, weight);
+            next[i] += 1;
+        });
+        let mut out = PackedQuantiles::default();
+        let (mut point_weights, mut bucket_weights) = (Vec::new(), Vec::new());
+        let mut points: Vec<(u64, f64)> = Vec::new();
+        let mut buckets: Vec<(u32, f64)> = Vec::new();
+        for (i, cell) in cells.iter().enumerate() {
+            let (cell, kept) = (*cell as usize, &kept[ends[i]..ends[i + 1]]);
+            let counted = self.seen.get(cell) == Some(&EXACT);
+            let many = counted || kept.len() >= usize::from(EXACT) || self.crowded.get(cell) == Some(&true);
+            if many {
+                points.clear();
+                buckets.clear();
+                for (value, weight) in kept {
+                    if plan.linear.is_some() || value.abs() < f64::MIN_POSITIVE {
+                        points.push((ordered(*value), *weight));
+                    } else {
+                        buckets.push(((ordered(*value) >> SHIFT) as u32, *weight));
+                    }
+                }
+                let n_counters = if counted { width } else { 0 };
+                for key in 0..n_counters {
+                    let weight = match plan.weighted {
+                        true => self.weighted[cell * width + key],
+                        false => f64::from(self.whole[cell * width + key]),
+                    };
+                    match (weight, plan.linear) {
+                        (0.0, _) => {}
+                        _ if key == width - 1 => points.push((ordered(0.0), weight)),
+                        (_, Some(min)) => points.push((ordered((min + key as i64) as f64), weight)),
+                        (_, None) => buckets.push((plan.low + key as u32, weight)),
+                    }
+                }
+                points.sort_unstable_by_key(|p| p.0);
+                buckets.sort_unstable_by_key(|b| b.0);
+                add_up(&mut points);
+                add_up(&mut buckets);
+                out.points.extend(points.iter().map(|p| super::unordered(p.0)));
+                point_weights.extend(points.iter().map(|p| p.1));
+                out.buckets.extend(buckets.iter().map(|b| b.0));
+                bucket_weights.extend(buckets.iter().map(|b| b.1));
+            } else {
+                out.points.extend(kept.iter().map(|p| p.0));
+                point_weights.extend(kept.iter().map(|p| p.1));
+            }
+            out.ends.push(End { points: out.points.len() as u32, buckets: out.buckets.len() as u32, many });
+        }
+        out.points.shrink_to_fit();
+        out.buckets.shrink_to_fit();
+        out.point_weights = Weights::new(point_weights);
+        out.bucket_weights = Weights::new(bucket_weights);
         out
     }
 
-    /// Adds what was kept.
-    pub(crate) fn absorb(&mut self, cell: usize, packed: &PackedQuantiles) {
-        if !packed.many {
-            for (value, weight) in &packed.points {
-                self.add(&[cell as u32], &[*value], Some(&[*weight]));
+    /// Adds what was kept of the `i`th cell.
+    pub(crate) fn absorb(&mut self, cell: usize, packed: &PackedQuantiles, i: usize) {
+        let points = packed.points_of(i);
+        if !packed.ends[i].many {
+            let n = points.len();
+            let (cells, mut weights) = ([cell as u32; EXACT as usize], [1.0; EXACT as usize]);
+            if packed.point_weights != Weights::Ones {
+                points.clone().zip(&mut weights).for_each(|(i, w)| *w = packed.point_weights.get(i));
             }
+            self.add(&cells[..n], &packed.points[points], Some(&weights[..n]));
             return;
         }
-        let buckets = self.plan.has_buckets();
-        match buckets {
+        let has_buckets = self.plan.has_buckets();
+        match has_buckets {
             true => self.seen[cell] = EXACT,
             false => self.crowd(cell),
         }
@@ -106,25 +204,46 @@ impl Quantiles {
             true => quantiles.weighted[cell * width + at] += weight,
             false => quantiles.whole[cell * width + at] += weight as u32,
         };
-        for (key, weight) in &packed.buckets {
-            let at = key.wrapping_sub(low) as usize;
-            if buckets && linear.is_none() && at < n_keys {
-                count(self, at, *weight);
-            } else {
-                self.keep(cell, middle_of(u64::from(*key), self.plan.whole), *weight);
+        let buckets = packed.buckets_of(i);
+        match (&packed.bucket_weights, weighted) {
+            // By far the most: no weight but whole ones, and a counter for each.
+            (Weights::Whole(weights), false) if has_buckets && linear.is_none() => {
+                let counters = &mut self.whole[cell * width..cell * width + n_keys];
+                let mut rest = Vec::new();
+                for (key, weight) in packed.buckets[buckets.clone()].iter().zip(&weights[buckets]) {
+                    match counters.get_mut(key.wrapping_sub(low) as usize) {
+                        Some(counter) => *counter += weight,
+                        None => rest.push((*key, *weight)),
+                    }
+                }
+                for (key, weight) in rest {
+                    self.keep(cell, middle_of(u64::from(key), self.plan.whole), f64::from(weight));
+                }
+            }
+            _ => {
+                for b in buckets {
+                    let (key, weight) = (packed.buckets[b], packed.bucket_weights.get(b));
+                    let at = key.wrapping_sub(low) as usize;
+                    if has_buckets && linear.is_none() && at < n_keys {
+                        count(self, at, weight);
+                    } else {
+                        self.keep(cell, middle_of(u64::from(key), self.plan.whole), weight);
+                    }
+                }
             }
         }
-        for (value, weight) in &packed.points {
+        for p in points {
+            let (value, weight) = (packed.points[p], packed.point_weights.get(p));
             let at = match linear {
-                Some(min) => (*value as i64).wrapping_sub(min) as usize,
-                None => ((ordered(*value) >> SHIFT) as u32).wrapping_sub(low) as usize,
+                Some(min) => (value as i64).wrapping_sub(min) as usize,
+                None => ((ordered(value) >> SHIFT) as u32).wrapping_sub(low) as usize,
             };
-            if buckets && at < n_keys {
-                count(self, at, *weight);
-            } else if buckets && *value == 0.0 {
-                count(self, width - 1, *weight);
+            if has_buckets && at < n_keys {
+                count(self, at, weight);
+            } else if has_buckets && value == 0.0 {
+                count(self, width - 1, weight);
             } else {
-                self.keep(cell, *value, *weight);
+                self.keep(cell, value, weight);
             }
         }
     }
