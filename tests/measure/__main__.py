@@ -9,6 +9,7 @@ durability   200 cycles of kill -9 under load (durability/crash.py)
 wide         10,000 columns: CPU per cell, a question on 3 of them, restart
 keys         200,000 ever-new column names: memory, answers, and what other datasets notice
 work         CPU time per event by work (decode, encode, log, seal, compaction), JSON
+trickle      the same for requests of 100 events at a low rate, and what compaction costs then
 otlp         the same for spans as OTLP protobuf
 traces       a trace of 100,000 spans: its skeleton, one span; bytes
 relations    fields of related spans, the service map and Jaeger's questions over the kit's events
@@ -144,7 +145,8 @@ def durability(args):
 
 
 WHAT = {"idle": idle, "ingest": ingest, "start": start, "durability": durability, "at-once": at_once.run,
-        "wide": wide.run, "keys": wide.keys, "work": work.run, "otlp": work.spans, "traces": traces.traces, "relations": traces.relations}
+        "wide": wide.run, "keys": wide.keys, "work": work.run, "trickle": work.trickle, "otlp": work.spans, "traces": traces.traces,
+        "relations": traces.relations}
 
 
 def main():
@@ -159,6 +161,7 @@ def main():
     p.add_argument("--events", type=int, default=200_000, help="of wide and otlp")
     p.add_argument("--spans", type=int, default=100_000, help="of the trace")
     p.add_argument("--keys", type=int, default=200_000)
+    p.add_argument("--trickle-seconds", type=int, default=240, help="of trickle at its low rate")
     p.add_argument("--spans-per-request", type=int, default=1000)
     p.add_argument("--files", type=int, default=500, help="how many of them")
     p.add_argument("--connections", type=int, default=8)

@@ -1,5 +1,6 @@
 """Where the CPU time of events goes: decode, encode, log, seal, compaction; for JSON and for OTLP."""
 import concurrent.futures
+import json
 import pathlib
 import random
 import time
@@ -35,6 +36,40 @@ def run(args):
         took = time.monotonic() - began
         settle(s)
         report("work", s, "events", n, took, s.cpu_seconds())
+
+
+def small_requests(files, per=100):
+    """The kit's events in requests of so many."""
+    import zstandard
+    for path in files:
+        events = json.loads(zstandard.ZstdDecompressor().decompressobj().decompress(path.read_bytes()))
+        for i in range(0, len(events), per):
+            yield json.dumps(events[i:i + per], separators=(",", ":")).encode()
+
+
+def trickle(args):
+    """Requests of 100 events: at a low rate for a while; then at full speed, sealed as often, so that all tiers of compaction are passed."""
+    files = sorted(pathlib.Path(args.batches).glob("*"))
+    slow = files[: args.trickle_seconds // 4 + 1]
+    for name, seconds, seal, wanted in (("500 events/s", args.trickle_seconds, "128MiB", slow), ("as many segments at full speed", 0, "4MiB", files[: args.files])):
+        requests = list(small_requests(wanted)) if seconds else small_requests(wanted)
+        with Server(env={"WIDEYE_SELF_TELEMETRY": "false", "WIDEYE_SEAL_BYTES": seal}) as s:
+            client, began, n = Client(s), time.monotonic(), 0
+            for i, body in enumerate(requests):
+                while (reply := client.post("/1/batch/bench", body))[0] in (429, 503):
+                    time.sleep(1)
+                assert reply[0] == 200, reply
+                n += reply[1].count(b"202")
+                if seconds:
+                    if time.monotonic() - began > seconds:
+                        break
+                    time.sleep(max(0, began + (i + 1) * 0.2 - time.monotonic()))
+            took = time.monotonic() - began
+            settle(s)
+            report(f"trickle, {name}", s, "events", n, took, s.cpu_seconds())
+            found = metrics(s)
+            seals, compactions = (found[f"wideye_store_{what}_total"] for what in ("seals", "compactions"))
+            print(f"trickle, {name}: {seals:.0f} seals, {compactions:.0f} compactions")
 
 
 def span_attributes(rng):
