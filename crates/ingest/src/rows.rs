@@ -138,6 +138,15 @@ impl<'c> Rows<'c> {
         Some(found)
     }
 
+    /// The same without a prediction: one of the columns that the batch has already.
+    #[inline]
+    pub(crate) fn known_key(&mut self, json: &[u8]) -> Option<(ColumnId, usize)> {
+        let found = self.builder.find_key(json)?;
+        self.builder.follow(self.previous, found.0);
+        self.previous = Some(found.0);
+        Some(found)
+    }
+
     /// The column with this name, if the batch has it already.
     pub(crate) fn known(&mut self, name: &str) -> Option<ColumnId> {
         let found = self.builder.find(name)?;

@@ -24,11 +24,13 @@ impl StrDict {
     }
 
     /// A dictionary of a few texts that may repeat, which are compared with each other: without a table until another
-    /// one comes. Appends the code of each.
+    /// one comes. They have so many bytes in all. Appends the code of each.
     #[must_use]
-    pub fn of_few<'a>(texts: impl Iterator<Item = &'a [u8]>, seed: u64, codes: &mut Vec<u32>) -> StrDict {
+    pub fn of_few<'a>(texts: impl ExactSizeIterator<Item = &'a [u8]>, n_bytes: usize, seed: u64, codes: &mut Vec<u32>) -> StrDict {
         let mut hashes = [0; FEW];
         let mut dict = StrDict::with_seed(seed);
+        dict.bytes.reserve(n_bytes);
+        dict.starts.reserve(texts.len() + 1);
         for text in texts {
             let hash = hash(text, seed);
             let n = dict.len();
@@ -73,6 +75,24 @@ impl StrDict {
             return (0..self.len() as u32).find(|code| self.get(*code) == text);
         }
         self.probe(text, hash(text, self.seed)).ok()
+    }
+
+    /// The code of a text, of which `is_it` says whether it is meant: asked for few others.
+    #[inline]
+    pub(crate) fn find_by(&self, text: &[u8], is_it: impl Fn(u32) -> bool) -> Option<u32> {
+        let hash = hash(text, self.seed);
+        let mask = self.table.len().wrapping_sub(1);
+        let mut at = hash as usize & mask;
+        while let Some(&slot) = self.table.get(at)
+            && slot != 0
+        {
+            let code = (slot as u32).wrapping_sub(1);
+            if (slot >> 32) as u32 == hash && is_it(code) {
+                return Some(code);
+            }
+            at = (at + 1) & mask;
+        }
+        None
     }
 
     /// The code of a text, new or known.
@@ -310,7 +330,7 @@ mod tests {
         let texts = texts(40);
         for n in [0, 1, 2, 15, 16, 17, 40] {
             let mut codes = Vec::new();
-            let mut dict = StrDict::of_few(texts[..n].iter().chain(&texts[..n / 2]).map(|t| t.as_slice()), 5, &mut codes);
+            let mut dict = StrDict::of_few([&texts[..n], &texts[..n / 2]].concat().iter().map(|t| t.as_slice()), 7 * n, 5, &mut codes);
             let expected: Vec<u32> = (0..n as u32).chain(0..n as u32 / 2).collect();
             assert_eq!((codes, dict.len()), (expected, n));
             for (i, t) in texts.iter().enumerate() {

@@ -127,7 +127,8 @@ impl<'a, 'r, 'c> Events<'a, 'r, 'c> {
             n += 1;
             let column = if prefix == 0
                 && self.reader.next() == b'"'
-                && let Some((column, n_bytes)) = self.rows.predict_key(self.reader.rest())
+                && let Some((column, n_bytes)) =
+                    self.rows.predict_key(self.reader.rest()).or_else(|| self.rows.known_key(self.reader.rest()))
             {
                 self.reader.pos += n_bytes;
                 Some(column)

@@ -3,7 +3,7 @@
 //! Owns: finding the column of a cell fast, and taking back what an event brought. Never does: limits, sorting.
 
 use super::few::{self, Few};
-use super::key::{KEY_BYTES, Key, MASKS, key};
+use super::key::{KEY_BYTES, Key, MASKS, key, name_bytes};
 use super::{Batch, BatchColumn, Values};
 use crate::{ColumnKind, StrDict, TimeNs, parse_id};
 use std::{hash::BuildHasher, sync::Arc};
@@ -299,6 +299,23 @@ impl BatchBuilder {
         None
     }
 
+    /// The column whose name `json` starts with, as [`Self::predict_key`] has it, but found by the hash of the name: for fields
+    /// that come in no order.
+    #[inline]
+    #[must_use]
+    pub fn find_key(&self, json: &[u8]) -> Option<(ColumnId, usize)> {
+        let head = json.first_chunk::<KEY_BYTES>()?;
+        let wanted = key(head);
+        let n = name_bytes(&wanted)?;
+        let mask = &MASKS[n + 3];
+        let column = self.names.find_by(&head[1..=n], |code| {
+            let l = &self.logical[code as usize];
+            // What stands in the cache line of the cell to come.
+            l.key_bytes as usize == n + 3 && (wanted[0] ^ l.key[0]) & mask[0] | (wanted[1] ^ l.key[1]) & mask[1] == 0
+        })?;
+        Some((ColumnId(column), n + 3))
+    }
+
     /// Notes that `column` came after `previous`, for [`Self::predict`].
     pub fn follow(&mut self, previous: Option<ColumnId>, column: ColumnId) {
         match previous {
@@ -322,6 +339,7 @@ impl BatchBuilder {
         self.n_unset = 0;
         self.n_logical = self.logical.len();
         self.n_physical = self.physical.len();
+        self.few.begin(self.row);
         self.few_mark = self.few.mark();
         if self.logical.len() > NARROW_COLUMNS {
             self.few_max = few::CELLS_MAX;
@@ -377,7 +395,7 @@ impl BatchBuilder {
         p.n -= 1;
         match &mut p.many {
             Some(many) => many.pop(std::mem::take(&mut p.fresh)),
-            None => p.last = self.few.before(p.last),
+            None => p.last = self.few.take_back(p.last),
         }
     }
 
@@ -425,7 +443,7 @@ impl BatchBuilder {
         let p = &mut self.physical[at as usize];
         match word {
             Some(word) if p.n < self.few_max => {
-                p.last = self.few.push(p.last, self.row, word);
+                p.last = self.few.push(p.last, at, word);
                 p.n += 1;
                 true
             }
@@ -558,15 +576,24 @@ impl BatchBuilder {
     pub fn finish(self) -> Batch {
         let n_rows = self.times.len();
         let BatchBuilder { cold, physical, few, times, sample_rates, seed, .. } = self;
+        let mut n_few = 0;
+        let mut ends: Vec<u32> = Vec::with_capacity(physical.len());
+        ends.extend(physical.iter().map(|p| {
+            let start = if p.many.is_some() { NONE } else { n_few };
+            n_few += if p.many.is_some() { 0 } else { p.n };
+            start
+        }));
+        let few = few.sorted(&mut ends, n_few as usize);
         let columns = physical
             .into_iter()
-            .filter(|p| p.n > 0)
-            .map(|p| {
+            .zip(ends)
+            .filter(|(p, _)| p.n > 0)
+            .map(|(p, end)| {
                 let name = Arc::clone(&cold[p.logical as usize].name);
                 let Many { rows, values } = match p.many {
                     Some(many) => *many,
                     None => {
-                        let (rows, values) = few.column(p.last, p.n, p.kind, seed);
+                        let (rows, values) = few.column((end - p.n) as usize..end as usize, p.kind, seed);
                         Many { rows, values }
                     }
                 };

@@ -1,7 +1,7 @@
 //! The cells of columns that have few: one log for all columns, so that a batch with ten thousand of them needs no
 //! allocation for each.
 //!
-//! Owns: the log, and the texts in it. Never does: know which column a cell belongs to; each cell knows the one before.
+//! Owns: the log, the texts in it, and bringing cells into the order of columns. Never does: know what a column is.
 
 use super::Values;
 use crate::{ColumnKind, StrDict};
@@ -11,11 +11,14 @@ pub(super) const CELLS_MAX: u32 = 16;
 /// Longer texts are not: in the log they are repeated, in a dictionary they are not.
 const TEXT_BYTES_MAX: usize = 64;
 
+/// In the place of the column of a cell that was taken back.
+const DEAD: u32 = u32::MAX;
+
 #[derive(Clone, Copy, Debug)]
 struct Cell {
-    /// Of the same column.
+    /// The cell before it of the same column.
     before: u32,
-    row: u32,
+    column: u32,
     /// An integer, the bits of a float, an id; of what is longer: where it starts in `texts`, and how many bytes (low half).
     word: u64,
 }
@@ -31,6 +34,16 @@ pub(super) struct Mark {
 #[derive(Debug, Default)]
 pub(super) struct Few {
     cells: Vec<Cell>,
+    texts: Vec<u8>,
+    /// Where the cells of each row start.
+    rows: Vec<u32>,
+}
+
+/// The log, and its cells column by column.
+#[derive(Debug)]
+pub(super) struct Sorted {
+    cells: Vec<Cell>,
+    order: Vec<u32>,
     texts: Vec<u8>,
 }
 
@@ -53,15 +66,22 @@ impl Few {
         Some(u64::from(start) << 32 | bytes.len() as u64)
     }
 
+    /// Says that the cells to come are of this row.
+    pub(super) fn begin(&mut self, row: u32) {
+        self.rows.resize(row as usize, self.cells.len() as u32);
+        self.rows.push(self.cells.len() as u32);
+    }
+
     /// Adds a cell; answers its place.
     #[inline(always)]
-    pub(super) fn push(&mut self, before: u32, row: u32, word: u64) -> u32 {
-        self.cells.push(Cell { before, row, word });
+    pub(super) fn push(&mut self, before: u32, column: u32, word: u64) -> u32 {
+        self.cells.push(Cell { before, column, word });
         self.cells.len() as u32 - 1
     }
 
-    /// The cell of the same column before this one.
-    pub(super) fn before(&self, at: u32) -> u32 {
+    /// Takes a cell back; answers the cell of the same column before it.
+    pub(super) fn take_back(&mut self, at: u32) -> u32 {
+        self.cells[at as usize].column = DEAD;
         self.cells[at as usize].before
     }
 
@@ -75,48 +95,79 @@ impl Few {
         self.texts.truncate(mark.texts);
     }
 
-    /// The last `n` cells of a column, in order.
-    #[inline]
-    fn chain(&self, last: u32, n: u32) -> ([Cell; CELLS_MAX as usize], usize) {
-        let mut cells = [Cell { before: 0, row: 0, word: 0 }; CELLS_MAX as usize];
-        let n = n.min(CELLS_MAX) as usize;
-        let mut at = last;
-        for slot in cells[..n].iter_mut().rev() {
-            *slot = self.cells[at as usize];
-            at = slot.before;
-        }
-        (cells, n)
-    }
-
-    fn long(&self, word: u64) -> &[u8] {
-        let start = (word >> 32) as usize;
-        &self.texts[start..start + word as u32 as usize]
-    }
-
-    /// Rows and cells of a column that has `n` of them; no rows if they are 0..n.
+    /// Rows and cells of a column that leaves the log: the last `n` of it. No rows if they are 0..n.
     pub(super) fn column(&self, last: u32, n: u32, kind: ColumnKind, seed: u64) -> (Option<Vec<u32>>, Values) {
-        let (cells, n) = self.chain(last, n);
-        // Rows ascend.
-        let dense = n == 0 || cells[n - 1].row as usize == n - 1;
-        let rows = (!dense).then(|| cells[..n].iter().map(|c| c.row).collect());
-        (rows, self.values(&cells[..n], kind, seed))
+        let mut cells = [(0, 0); CELLS_MAX as usize];
+        let cells = &mut cells[..n.min(CELLS_MAX) as usize];
+        let mut at = last;
+        for slot in cells.iter_mut().rev() {
+            let cell = self.cells[at as usize];
+            *slot = (self.rows.partition_point(|start| *start <= at).saturating_sub(1) as u32, cell.word);
+            at = cell.before;
+        }
+        column(&self.texts, cells, kind, seed)
     }
 
-    fn values(&self, cells: &[Cell], kind: ColumnKind, seed: u64) -> Values {
-        let words = cells.iter().map(|c| c.word);
-        let ids = |words: &mut dyn Iterator<Item = u64>| words.map(|w| self.long(w).first_chunk().copied().unwrap_or_default()).collect();
-        match kind {
-            ColumnKind::Str => {
-                let mut codes = Vec::with_capacity(cells.len());
-                let dict = StrDict::of_few(words.map(|w| self.long(w)), seed, &mut codes);
-                Values::Str { codes, dict }
+    /// All cells column by column. `starts` says for each column where its cells are to be, of `n` in all, or [`u32::MAX`] that
+    /// they are not wanted; then, where they end. One pass over the log, where following each column's cells would wait for
+    /// the memory cell by cell.
+    pub(super) fn sorted(self, starts: &mut [u32], n: usize) -> Sorted {
+        let Few { mut cells, texts, rows } = self;
+        let mut order = vec![0; n];
+        let ends = rows.iter().skip(1).copied().chain([cells.len() as u32]);
+        for ((row, start), end) in (0..).zip(&rows).zip(ends) {
+            for (i, cell) in (*start..).zip(&mut cells[*start as usize..end as usize]) {
+                if let Some(at) = starts.get_mut(cell.column as usize).filter(|at| **at != u32::MAX) {
+                    // Nobody goes back from cell to cell any more.
+                    cell.before = row;
+                    order[*at as usize] = i;
+                    *at += 1;
+                }
             }
-            ColumnKind::Int => Values::Int(words.map(|w| w as i64).collect()),
-            ColumnKind::Float => Values::Float(words.map(f64::from_bits).collect()),
-            ColumnKind::Bool => Values::Bool(words.map(|w| w != 0).collect()),
-            ColumnKind::Hex8 => Values::Hex8(words.map(u64::to_be_bytes).collect()),
-            ColumnKind::Hex16 => Values::Hex16(ids(&mut { words })),
-            ColumnKind::Uuid => Values::Uuid(ids(&mut { words })),
         }
+        Sorted { cells, order, texts }
+    }
+}
+
+impl Sorted {
+    /// Rows and cells of a column, whose cells are at these places.
+    pub(super) fn column(&self, places: std::ops::Range<usize>, kind: ColumnKind, seed: u64) -> (Option<Vec<u32>>, Values) {
+        let mut cells = [(0, 0); CELLS_MAX as usize];
+        let cells = &mut cells[..places.len().min(CELLS_MAX as usize)];
+        for (slot, at) in cells.iter_mut().zip(&self.order[places]) {
+            let cell = &self.cells[*at as usize];
+            *slot = (cell.before, cell.word);
+        }
+        column(&self.texts, cells, kind, seed)
+    }
+}
+
+/// Rows ascend.
+fn column(texts: &[u8], cells: &[(u32, u64)], kind: ColumnKind, seed: u64) -> (Option<Vec<u32>>, Values) {
+    let dense = cells.last().is_none_or(|(row, _)| *row as usize == cells.len() - 1);
+    let rows = (!dense).then(|| cells.iter().map(|c| c.0).collect());
+    (rows, values(texts, cells, kind, seed))
+}
+
+fn values(texts: &[u8], cells: &[(u32, u64)], kind: ColumnKind, seed: u64) -> Values {
+    let long = |word: u64| {
+        let start = (word >> 32) as usize;
+        &texts[start..start + word as u32 as usize]
+    };
+    let words = cells.iter().map(|c| c.1);
+    let ids = |words: &mut dyn Iterator<Item = u64>| words.map(|w| long(w).first_chunk().copied().unwrap_or_default()).collect();
+    match kind {
+        ColumnKind::Str => {
+            let mut codes = Vec::with_capacity(cells.len());
+            let n_bytes = words.clone().map(|w| w as u32 as usize).sum();
+            let dict = StrDict::of_few(words.map(long), n_bytes, seed, &mut codes);
+            Values::Str { codes, dict }
+        }
+        ColumnKind::Int => Values::Int(words.map(|w| w as i64).collect()),
+        ColumnKind::Float => Values::Float(words.map(f64::from_bits).collect()),
+        ColumnKind::Bool => Values::Bool(words.map(|w| w != 0).collect()),
+        ColumnKind::Hex8 => Values::Hex8(words.map(u64::to_be_bytes).collect()),
+        ColumnKind::Hex16 => Values::Hex16(ids(&mut { words })),
+        ColumnKind::Uuid => Values::Uuid(ids(&mut { words })),
     }
 }

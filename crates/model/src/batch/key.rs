@@ -27,3 +27,19 @@ pub(super) fn key(bytes: &[u8; KEY_BYTES]) -> Key {
     let half = |b: &[u8]| b.first_chunk().map_or(0, |c| u128::from_le_bytes(*c));
     [half(low), half(high)]
 }
+
+/// How many bytes the name has that a key of JSON starts with, if its closing quote and its colon are here and it has no escapes.
+#[inline(always)]
+pub(super) fn name_bytes(key: &Key) -> Option<usize> {
+    const fn each(byte: u8) -> u128 {
+        byte as u128 * (u128::MAX / 255)
+    }
+    // The highest bit of each byte that is zero; above the lowest one there may be others.
+    let zeros = |word: u128| word.wrapping_sub(each(1)) & !word & each(0x80);
+    let ends = |half: u128| zeros(half ^ each(b'"')) | zeros(half ^ each(b'\\'));
+    // Not the opening quote.
+    let low = ends(key[0] | 0xff);
+    let at = if low != 0 { low.trailing_zeros() / 8 } else { 16 + ends(key[1]).trailing_zeros() / 8 } as usize;
+    let byte = |at: usize| key.get(at / 16).map(|half| (half >> (at % 16 * 8)) as u8);
+    (byte(0) == Some(b'"') && byte(at) == Some(b'"') && byte(at + 1) == Some(b':')).then(|| at - 1)
+}

@@ -81,9 +81,11 @@ fn keys_of_json_are_compared_whole() {
         let json = format!("\"{name}\":{}", "1".repeat(40));
         let found = b.predict_key(None, json.as_bytes());
         assert_eq!(found.map(|f| f.1), matches!(name.len(), 1 | 29).then_some(name.len() + 3), "{name}");
+        assert_eq!(found, b.find_key(json.as_bytes()), "{name}");
         for other in [json[1..].to_owned(), json.replace(':', " :"), json.replace("n\"", "nn\""), json.replace('a', "b")] {
             if other != json {
                 assert_eq!(b.predict_key(None, other.as_bytes()), None, "{other}");
+                assert_eq!(b.find_key(other.as_bytes()), None, "{other}");
             }
         }
         assert_eq!(b.predict_key(None, b"\"a\":1"), None, "too near the end");
@@ -106,4 +108,61 @@ fn the_last_of_two_cells_wins_and_kinds_live_side_by_side() {
     assert!(batch.sample_rates.is_empty());
     let kinds: Vec<_> = batch.columns.iter().map(|c| (c.values.kind(), c.rows.clone())).collect();
     assert_eq!(kinds, [(ColumnKind::Int, Some(vec![1])), (ColumnKind::Str, Some(vec![0]))]);
+}
+
+#[test]
+fn names_of_all_lengths_are_found_by_their_key() {
+    let mut b = BatchBuilder::new();
+    let names: Vec<String> = (0..40).flat_map(|n| ["x".repeat(n), format!("{}é", "y".repeat(n))]).collect();
+    let ids: Vec<_> = names.iter().map(|n| b.column(n)).collect();
+    for (name, id) in names.iter().zip(&ids) {
+        let json = format!("\"{name}\":{}", "\"".repeat(40));
+        assert_eq!(b.find_key(json.as_bytes()), (name.len() <= 29).then_some((*id, name.len() + 3)), "{name}");
+        assert_eq!(b.find_key(json.replace("\":", "z\":").as_bytes()), None, "{name}");
+    }
+}
+
+#[test]
+fn columns_of_few_and_of_many_cells_come_out_alike() {
+    let mut b = BatchBuilder::new();
+    let names: Vec<String> = (0..600).map(|i| format!("c{i}")).collect();
+    let mut expected: Vec<Vec<(u32, i64)>> = vec![Vec::new(); names.len()];
+    let mut row = 0;
+    for i in 0..300_usize {
+        b.begin();
+        let refused = i % 7 == 3;
+        for k in 0..40 {
+            // Column 0 to 19 are in every event; some cells are taken back, and some of these set again.
+            let c = if k < 20 { k } else { (i * 31 + k * 17) % names.len() };
+            let column = b.column(&names[c]);
+            let value = (i * 100 + k) as i64;
+            b.int(column, value);
+            let gone = (i + k) % 11 == 0;
+            if gone {
+                b.unset(column);
+            }
+            if !refused {
+                expected[c].retain(|(r, _)| *r != row);
+                if !gone {
+                    expected[c].push((row, value));
+                }
+            }
+        }
+        if refused {
+            b.abort();
+        } else {
+            b.end(i as i64, 1.0);
+            row += 1;
+        }
+    }
+    let batch = b.finish();
+    let mut n_cells = 0;
+    for column in &batch.columns {
+        let Values::Int(values) = &column.values else { panic!("not integers") };
+        let rows: Vec<u32> = column.rows.clone().unwrap_or_else(|| (0..batch.n_rows as u32).collect());
+        let cells: Vec<_> = rows.into_iter().zip(values.iter().copied()).collect();
+        assert_eq!(cells, expected[column.name[1..].parse::<usize>().unwrap()], "{}", column.name);
+        n_cells += cells.len();
+    }
+    assert_eq!(n_cells, expected.iter().map(Vec::len).sum::<usize>());
 }
