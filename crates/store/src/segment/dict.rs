@@ -81,6 +81,23 @@ fn write_counts(counts: &[u32], out: &mut Vec<u8>) {
     out[head + 4..head + 8].copy_from_slice(&crc.to_le_bytes());
 }
 
+/// Bytes that two texts have in common at their beginning.
+#[inline]
+pub(super) fn shared_prefix(a: &[u8], b: &[u8]) -> usize {
+    let (words_a, rest_a) = a.as_chunks::<8>();
+    let (words_b, rest_b) = b.as_chunks::<8>();
+    let mut n = 0;
+    for (x, y) in words_a.iter().zip(words_b) {
+        let differ = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        if differ != 0 {
+            return n + differ.trailing_zeros() as usize / 8;
+        }
+        n += 8;
+    }
+    let (rest_a, rest_b) = if words_a.len() == words_b.len() { (rest_a, rest_b) } else { (&a[n..], &b[n..]) };
+    n + rest_a.iter().zip(rest_b).take_while(|(x, y)| x == y).count()
+}
+
 /// What [`write_text`] uses again for the next dictionary.
 #[derive(Default)]
 pub(super) struct TextBuffers {
@@ -125,7 +142,7 @@ pub(super) fn write_text<'a>(
             before = &[];
         }
         let text = get(i);
-        let shared = before.iter().zip(text).take(SHARED_MAX).take_while(|(a, b)| a == b).count();
+        let shared = shared_prefix(before, text).min(SHARED_MAX);
         put_varint(shared as u32, page);
         put_varint((text.len() - shared) as u32, page);
         page.extend_from_slice(&text[shared..]);
@@ -182,9 +199,45 @@ pub(super) fn read_histogram(mut b: &[u8], n: usize) -> Result<Vec<(u32, u32)>, 
     go().ok_or_else(|| damaged("histogram"))
 }
 
+/// Texts one after the other, of one dictionary or of several.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    bytes: Vec<u8>,
+    ends: Vec<u32>,
+}
+
+impl Texts {
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Bytes of memory.
+    pub(super) fn memory(&self) -> usize {
+        self.bytes.len() + 4 * self.ends.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.ends.clear();
+    }
+
+    #[inline]
+    pub(super) fn get(&self, i: u32) -> &[u8] {
+        let i = i as usize;
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.bytes[start..self.ends[i] as usize]
+    }
+
+    /// Appends those of a dictionary of `n` entries, which probably take `raw_bytes`.
+    pub(super) fn read(&mut self, b: &[u8], n: usize, raw_bytes: u64) -> Result<(), SegmentError> {
+        let rest = sections(b).ok_or_else(|| damaged("counts"))?.rest;
+        read_text(rest, n, raw_bytes, self).ok_or_else(|| damaged("text"))
+    }
+}
+
 #[derive(Debug)]
 enum Values {
-    Text { bytes: Vec<u8>, ends: Vec<u32> },
+    Text(Texts),
     Ids { kind: IdKind, raw: Vec<u8> },
 }
 
@@ -232,30 +285,37 @@ struct Page<'a> {
     crc: u32,
 }
 
-fn pages(mut b: &[u8]) -> Option<Vec<Page<'_>>> {
+/// The page table, and the pages.
+fn page_table(mut b: &[u8]) -> Option<(&[u8], &[u8])> {
     let n = take_u32(&mut b)? as usize;
     let crc = take_u32(&mut b)?;
     let table = take(&mut b, n.checked_mul(PAGE_RECORD)?)?;
-    if crc32c::crc32c(table) != crc {
-        return None;
-    }
-    let mut out = Vec::with_capacity(n);
-    for mut record in table.chunks_exact(PAGE_RECORD) {
-        let r = &mut record;
-        let (first, start, bytes, raw_bytes, crc) = (take_u32(r)?, take_u32(r)?, take_u32(r)?, take_u32(r)?, take_u32(r)?);
-        let stored = b.get(start as usize..)?.get(..bytes as usize)?;
-        out.push(Page { first: first as usize, stored, raw_bytes: raw_bytes as usize, crc });
-    }
-    Some(out)
+    (crc32c::crc32c(table) == crc).then_some((table, b))
+}
+
+fn page_of<'a>(mut record: &[u8], body: &'a [u8]) -> Option<Page<'a>> {
+    let r = &mut record;
+    let (first, start, bytes, raw_bytes, crc) = (take_u32(r)?, take_u32(r)?, take_u32(r)?, take_u32(r)?, take_u32(r)?);
+    let stored = body.get(start as usize..)?.get(..bytes as usize)?;
+    Some(Page { first: first as usize, stored, raw_bytes: raw_bytes as usize, crc })
+}
+
+fn pages(b: &[u8]) -> Option<Vec<Page<'_>>> {
+    let (table, body) = page_table(b)?;
+    table.chunks_exact(PAGE_RECORD).map(|record| page_of(record, body)).collect()
 }
 
 /// Largest page that a reader takes: [`PAGE_BYTES`] plus one entry of the largest field.
 const PAGE_RAW_MAX: usize = PAGE_BYTES + (2 << 20);
 
+thread_local! {
+    /// As for [`COMPRESSOR`].
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+}
+
 /// Opens pages one after the other.
 #[derive(Default)]
 struct Opener {
-    zstd: Option<zstd::bulk::Decompressor<'static>>,
     buffer: Vec<u8>,
 }
 
@@ -267,12 +327,14 @@ impl Opener {
         if page.stored.len() == page.raw_bytes {
             return Some(page.stored);
         }
-        if self.zstd.is_none() {
-            self.zstd = Some(zstd::bulk::Decompressor::new().ok()?);
-        }
         self.buffer.clear();
         self.buffer.reserve(page.raw_bytes);
-        self.zstd.as_mut()?.decompress_to_buffer(page.stored, &mut self.buffer).ok()?;
+        DECOMPRESSOR.with_borrow_mut(|zstd| {
+            if zstd.is_none() {
+                *zstd = zstd::bulk::Decompressor::new().ok();
+            }
+            zstd.as_mut()?.decompress_to_buffer(page.stored, &mut self.buffer).ok()
+        })?;
         (self.buffer.len() == page.raw_bytes).then_some(self.buffer.as_slice())
     }
 }
@@ -376,7 +438,11 @@ impl Dict {
         }
         let values = match kind.id() {
             Some(id) => read_ids(rest, id, n).ok_or_else(|| damaged("ids"))?,
-            None => read_text(rest, n, raw_bytes).ok_or_else(|| damaged("text"))?,
+            None => {
+                let mut texts = Texts::default();
+                read_text(rest, n, raw_bytes, &mut texts).ok_or_else(|| damaged("text"))?;
+                Values::Text(texts)
+            }
         };
         Ok(Dict { values, counts, hashes: OnceLock::new(), n_single: AtomicU32::new(0) })
     }
@@ -397,7 +463,7 @@ impl Dict {
     #[must_use]
     pub fn memory(&self) -> usize {
         let values = match &self.values {
-            Values::Text { bytes, ends } => bytes.len() + 4 * ends.len(),
+            Values::Text(texts) => texts.memory(),
             Values::Ids { raw, .. } => raw.len(),
         };
         values + self.counts.len() * 4 + self.hashes.get().map_or(0, |h| h.len() * 16)
@@ -407,13 +473,9 @@ impl Dict {
     #[must_use]
     #[inline]
     pub fn raw(&self, code: u32) -> &[u8] {
-        let code = code as usize;
         match &self.values {
-            Values::Text { bytes, ends } => {
-                let start = if code == 0 { 0 } else { ends[code - 1] as usize };
-                &bytes[start..ends[code] as usize]
-            }
-            Values::Ids { kind, raw } => &raw[code * kind.width()..(code + 1) * kind.width()],
+            Values::Text(texts) => texts.get(code),
+            Values::Ids { kind, raw } => &raw[code as usize * kind.width()..(code as usize + 1) * kind.width()],
         }
     }
 
@@ -422,7 +484,7 @@ impl Dict {
     pub fn text<'a>(&'a self, code: u32, scratch: &'a mut String) -> &'a str {
         match &self.values {
             // Checked when it was decoded.
-            Values::Text { .. } => std::str::from_utf8(self.raw(code)).unwrap_or_default(),
+            Values::Text(_) => std::str::from_utf8(self.raw(code)).unwrap_or_default(),
             Values::Ids { kind, .. } => {
                 scratch.clear();
                 write_id(*kind, self.raw(code), scratch);
@@ -435,7 +497,7 @@ impl Dict {
     #[must_use]
     #[inline]
     pub fn text_bytes(&self, code: u32) -> Option<&[u8]> {
-        matches!(self.values, Values::Text { .. }).then(|| self.raw(code))
+        matches!(self.values, Values::Text(_)).then(|| self.raw(code))
     }
 
     /// 128-bit hash of the text of a code (the same for ids in whatever layout they are kept).
@@ -464,7 +526,7 @@ impl Dict {
 
     fn hash_of(&self, code: u32, scratch: &mut String) -> u128 {
         match &self.values {
-            Values::Text { .. } => hash128(self.raw(code)),
+            Values::Text(_) => hash128(self.raw(code)),
             Values::Ids { .. } => hash128(self.text(code, scratch).as_bytes()),
         }
     }
@@ -488,7 +550,7 @@ impl Dict {
     pub fn find(&self, text: &str) -> Option<u32> {
         let id;
         let key: &[u8] = match &self.values {
-            Values::Text { .. } => text.as_bytes(),
+            Values::Text(_) => text.as_bytes(),
             Values::Ids { kind, .. } => {
                 id = model::parse_id(text.as_bytes()).filter(|(k, _)| k == kind)?.1;
                 &id[..kind.width()]
@@ -522,16 +584,20 @@ fn copy(from: &[u8], to: &mut [u8], n: usize) -> Option<()> {
     Some(())
 }
 
-fn read_text(b: &[u8], n: usize, raw_bytes: u64) -> Option<Values> {
-    let pages = pages(b)?;
+/// Appends the texts of a dictionary of `n` entries, which probably take `raw_bytes`.
+fn read_text(b: &[u8], n: usize, raw_bytes: u64, texts: &mut Texts) -> Option<()> {
+    let (table, body) = page_table(b)?;
+    let pages = || table.chunks_exact(PAGE_RECORD).map(|record| page_of(record, body));
+    let Texts { bytes, ends } = texts;
+    let (first, n_before) = (bytes.len(), ends.len());
     // As much as is needed at once: new memory is the larger part of what decoding costs.
-    let stored: usize = pages.iter().map(|p| p.raw_bytes.min(PAGE_RAW_MAX)).sum();
-    let mut bytes = vec![0; usize::try_from(raw_bytes).ok()?.min(stored + n * SHARED_MAX) + 2 * COPY];
-    let mut ends = Vec::with_capacity(n);
+    let stored: usize = pages().map(|p| p.map_or(0, |p| p.raw_bytes.min(PAGE_RAW_MAX))).sum();
+    bytes.resize(first + usize::try_from(raw_bytes).ok()?.min(stored + n * SHARED_MAX) + 2 * COPY, 0);
+    ends.reserve(n.min(stored));
     let mut opener = Opener::default();
-    let mut end = 0;
-    for page in pages {
-        let mut raw = opener.open(page)?;
+    let mut end = first;
+    for page in pages() {
+        let mut raw = opener.open(page?)?;
         let mut start = end;
         while !raw.is_empty() {
             let (shared, rest) = match *raw {
@@ -558,8 +624,8 @@ fn read_text(b: &[u8], n: usize, raw_bytes: u64) -> Option<Values> {
         }
     }
     bytes.truncate(end);
-    std::str::from_utf8(&bytes).ok()?;
-    (ends.len() == n).then_some(Values::Text { bytes, ends })
+    std::str::from_utf8(&bytes[first..]).ok()?;
+    (ends.len() - n_before == n).then_some(())
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! Owns: sorting by time, dictionaries of a batch. Never does: the bytes themselves (`write`).
 
-use super::dict::Effort;
+use super::dict::{Effort, shared_prefix};
 use super::write::{Cells, SegmentWriter};
 use hashbrown::HashMap;
 use model::{Batch, BatchColumn, ColumnKind, Values};
@@ -28,8 +28,9 @@ pub fn encode(batch: &Batch) -> Vec<u8> {
             }
         }
     }
-    let mut columns: Vec<&BatchColumn> = batch.columns.iter().collect();
-    columns.sort_unstable_by(|a, b| (&*a.name, a.values.kind()).cmp(&(&*b.name, b.values.kind())));
+    let columns = by_name(&batch.columns);
+    let n_cells: usize = columns.iter().map(|c| c.values.len()).sum();
+    writer.expect(columns.len(), n_cells);
     let mut buffers = TextCodes::default();
     for column in columns {
         let arranged;
@@ -60,6 +61,16 @@ pub fn encode(batch: &Batch) -> Vec<u8> {
         }
     }
     writer.finish()
+}
+
+/// The columns, ascending by name and kind.
+fn by_name(columns: &[BatchColumn]) -> Vec<&BatchColumn> {
+    let name = |i: u32| columns[i as usize].name.as_bytes();
+    let mut keyed = Vec::with_capacity(columns.len());
+    let common = key_by_bytes(0..columns.len() as u32, &name, &mut keyed);
+    let rest = |i: u32| (&name(i)[common..], columns[i as usize].values.kind());
+    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| rest(a.1).cmp(&rest(b.1))));
+    keyed.into_iter().map(|(_, i)| &columns[i as usize]).collect()
 }
 
 /// The rows in order of time (stable), or `None` if they are already.
@@ -129,7 +140,7 @@ pub(super) struct TextCodes {
     sorted_counts: Vec<u32>,
 }
 
-/// Writes a text column, with a dictionary of the entries that are used.
+/// Writes a text column, with a dictionary of the entries that are used. Entries may be equal to others.
 pub(super) fn put_text<'a>(
     writer: &mut SegmentWriter,
     name: &str,
@@ -145,12 +156,21 @@ pub(super) fn put_text<'a>(
     for c in &codes {
         counts[*c as usize] += 1;
     }
-    sort_by_bytes((0..n_entries as u32).filter(|c| counts[*c as usize] > 0), &entry, keyed);
+    let common = sort_by_bytes((0..n_entries as u32).filter(|c| counts[*c as usize] > 0), &entry, keyed);
     sorted_counts.clear();
-    sorted_counts.extend(keyed.iter().map(|(_, c)| counts[*c as usize]));
-    for ((_, old), new) in keyed.iter().zip(0..) {
-        counts[*old as usize] = new;
-    }
+    let mut before: Option<(u64, u32)> = None;
+    keyed.retain(|&(head, old)| {
+        let n = std::mem::replace(&mut counts[old as usize], sorted_counts.len() as u32);
+        let again = before.is_some_and(|(h, b)| h == head && entry(b)[common..] == entry(old)[common..]);
+        before = Some((head, old));
+        if let Some(last) = sorted_counts.last_mut().filter(|_| again) {
+            *last += n;
+            counts[old as usize] -= 1;
+        } else {
+            sorted_counts.push(n);
+        }
+        !again
+    });
     for c in &mut codes {
         *c = counts[*c as usize];
     }
@@ -158,26 +178,39 @@ pub(super) fn put_text<'a>(
     writer.column(name, ColumnKind::Str, rows, &Cells::Codes(&codes, sorted_counts.len()), Some(place));
 }
 
-/// Sorts by the bytes of entries. Columns often share a prefix ("cache:obj:…"): it is skipped, then eight bytes decide most.
-fn sort_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) {
+/// Sorts by the bytes of entries; answers how many of them all have in common.
+fn sort_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) -> usize {
+    let common = key_by_bytes(codes, entry, keyed);
+    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| entry(a.1)[common..].cmp(&entry(b.1)[common..])));
+    common
+}
+
+/// Gives each entry eight of its bytes as a key. Texts often share a prefix ("cache:obj:…"): it is skipped, then these decide most.
+/// Answers how long it is.
+fn key_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) -> usize {
     keyed.clear();
     keyed.extend(codes.map(|c| (0, c)));
-    let Some(&(_, first)) = keyed.first() else { return };
-    let mut common = entry(first).len();
+    let Some(&(_, first)) = keyed.first() else { return 0 };
+    let mut common = entry(first);
     for (_, c) in &*keyed {
-        common = entry(first)[..common].iter().zip(entry(*c)).take_while(|(a, b)| a == b).count();
-        if common == 0 {
+        common = &common[..shared_prefix(common, entry(*c))];
+        if common.is_empty() {
             break;
         }
     }
     for (head, c) in &mut *keyed {
-        let rest = &entry(*c)[common..];
-        let mut bytes = [0; 8];
-        let n = rest.len().min(8);
-        bytes[..n].copy_from_slice(&rest[..n]);
-        *head = u64::from_be_bytes(bytes);
+        *head = head_of(&entry(*c)[common.len()..]);
     }
-    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| entry(a.1)[common..].cmp(&entry(b.1)[common..])));
+    common.len()
+}
+
+/// The first eight bytes as a number that is ordered as they are.
+#[inline]
+fn head_of(text: &[u8]) -> u64 {
+    if let Some(head) = text.first_chunk::<8>() {
+        return u64::from_be_bytes(*head);
+    }
+    text.iter().fold(0, |head, b| head << 8 | u64::from(*b)).checked_shl(64 - 8 * text.len() as u32).unwrap_or(0)
 }
 
 /// Ids that repeat get a dictionary, which is an index too; others are kept raw.

@@ -96,32 +96,43 @@ fn u64_at(b: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(*b.get(at..)?.first_chunk()?))
 }
 
+/// So many bytes of a record.
+#[inline(always)]
+fn bytes<const N: usize>(b: &[u8], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&b[at..at + N]);
+    out
+}
+
 impl BlockMeta {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.offset.to_le_bytes());
-        out.extend_from_slice(&self.bytes.to_le_bytes());
-        out.extend_from_slice(&self.crc.to_le_bytes());
-        out.extend_from_slice(&self.n_stored.to_le_bytes());
-        out.extend_from_slice(&[self.presence as u8, self.encoding as u8, self.lane as u8, self.width, self.exponent, 0, 0, 0, 0, 0, 0, 0]);
-        out.extend_from_slice(&self.base.to_le_bytes());
-        out.extend_from_slice(&self.min.to_le_bytes());
-        out.extend_from_slice(&self.max.to_le_bytes());
+        let mut b = [0; BLOCK_BYTES];
+        b[..8].copy_from_slice(&self.offset.to_le_bytes());
+        b[8..12].copy_from_slice(&self.bytes.to_le_bytes());
+        b[12..16].copy_from_slice(&self.crc.to_le_bytes());
+        b[16..20].copy_from_slice(&self.n_stored.to_le_bytes());
+        b[20..25].copy_from_slice(&[self.presence as u8, self.encoding as u8, self.lane as u8, self.width, self.exponent]);
+        b[32..40].copy_from_slice(&self.base.to_le_bytes());
+        b[40..48].copy_from_slice(&self.min.to_le_bytes());
+        b[48..].copy_from_slice(&self.max.to_le_bytes());
+        out.extend_from_slice(&b);
     }
 
     pub(super) fn read(b: &[u8]) -> Option<BlockMeta> {
+        let b: &[u8; BLOCK_BYTES] = b.first_chunk()?;
         Some(BlockMeta {
-            offset: u64_at(b, 0)?,
-            bytes: u32_at(b, 8)?,
-            crc: u32_at(b, 12)?,
-            n_stored: u32_at(b, 16)?,
-            presence: match b.get(20)? {
+            offset: u64::from_le_bytes(bytes(b, 0)),
+            bytes: u32::from_le_bytes(bytes(b, 8)),
+            crc: u32::from_le_bytes(bytes(b, 12)),
+            n_stored: u32::from_le_bytes(bytes(b, 16)),
+            presence: match b[20] {
                 0 => Presence::All,
                 1 => Presence::None,
                 2 => Presence::Bitmap,
                 3 => Presence::Positions,
                 _ => return None,
             },
-            encoding: match b.get(21)? {
+            encoding: match b[21] {
                 0 => Encoding::Const,
                 1 => Encoding::Plain,
                 2 => Encoding::Packed,
@@ -129,12 +140,12 @@ impl BlockMeta {
                 4 => Encoding::Patched,
                 _ => return None,
             },
-            lane: Lane::from_code(*b.get(22)?)?,
-            width: *b.get(23).filter(|w| **w <= 64)?,
-            exponent: *b.get(24)?,
-            base: u64_at(b, 32)? as i64,
-            min: u64_at(b, 40)?,
-            max: u64_at(b, 48)?,
+            lane: Lane::from_code(b[22])?,
+            width: Some(b[23]).filter(|w| *w <= 64)?,
+            exponent: b[24],
+            base: i64::from_le_bytes(bytes(b, 32)),
+            min: u64::from_le_bytes(bytes(b, 40)),
+            max: u64::from_le_bytes(bytes(b, 48)),
         })
     }
 }
@@ -161,34 +172,36 @@ pub(super) struct ColumnMeta {
 
 impl ColumnMeta {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.name_offset.to_le_bytes());
-        out.extend_from_slice(&self.name_bytes.to_le_bytes());
-        out.push(self.kind as u8);
-        out.push(self.layout as u8);
-        out.extend_from_slice(&self.n_present.to_le_bytes());
-        out.extend_from_slice(&self.n_dict.to_le_bytes());
-        out.extend_from_slice(&self.blocks_offset.to_le_bytes());
-        out.extend_from_slice(&self.dict_offset.to_le_bytes());
-        out.extend_from_slice(&self.dict_bytes.to_le_bytes());
-        out.extend_from_slice(&self.min.to_le_bytes());
-        out.extend_from_slice(&self.max.to_le_bytes());
-        out.extend_from_slice(&self.dict_raw_bytes.to_le_bytes());
+        let mut b = [0; COLUMN_BYTES];
+        b[..4].copy_from_slice(&self.name_offset.to_le_bytes());
+        b[4..6].copy_from_slice(&self.name_bytes.to_le_bytes());
+        b[6..8].copy_from_slice(&[self.kind as u8, self.layout as u8]);
+        b[8..12].copy_from_slice(&self.n_present.to_le_bytes());
+        b[12..16].copy_from_slice(&self.n_dict.to_le_bytes());
+        b[16..24].copy_from_slice(&self.blocks_offset.to_le_bytes());
+        b[24..32].copy_from_slice(&self.dict_offset.to_le_bytes());
+        b[32..40].copy_from_slice(&self.dict_bytes.to_le_bytes());
+        b[40..48].copy_from_slice(&self.min.to_le_bytes());
+        b[48..56].copy_from_slice(&self.max.to_le_bytes());
+        b[56..].copy_from_slice(&self.dict_raw_bytes.to_le_bytes());
+        out.extend_from_slice(&b);
     }
 
     pub(super) fn read(b: &[u8]) -> Option<ColumnMeta> {
+        let b: &[u8; COLUMN_BYTES] = b.first_chunk()?;
         let meta = ColumnMeta {
-            name_offset: u32_at(b, 0)?,
-            name_bytes: u16::from_le_bytes(*b.get(4..)?.first_chunk()?),
-            kind: ColumnKind::from_code(*b.get(6)?)?,
-            layout: [Layout::Dict, Layout::Ints, Layout::Floats, Layout::Bools, Layout::Ids].get(usize::from(*b.get(7)?)).copied()?,
-            n_present: u32_at(b, 8)?,
-            n_dict: u32_at(b, 12)?,
-            blocks_offset: u64_at(b, 16)?,
-            dict_offset: u64_at(b, 24)?,
-            dict_bytes: u64_at(b, 32)?,
-            min: f64::from_bits(u64_at(b, 40)?),
-            max: f64::from_bits(u64_at(b, 48)?),
-            dict_raw_bytes: u64_at(b, 56)?,
+            name_offset: u32::from_le_bytes(bytes(b, 0)),
+            name_bytes: u16::from_le_bytes(bytes(b, 4)),
+            kind: ColumnKind::from_code(b[6])?,
+            layout: [Layout::Dict, Layout::Ints, Layout::Floats, Layout::Bools, Layout::Ids].get(usize::from(b[7])).copied()?,
+            n_present: u32::from_le_bytes(bytes(b, 8)),
+            n_dict: u32::from_le_bytes(bytes(b, 12)),
+            blocks_offset: u64::from_le_bytes(bytes(b, 16)),
+            dict_offset: u64::from_le_bytes(bytes(b, 24)),
+            dict_bytes: u64::from_le_bytes(bytes(b, 32)),
+            min: f64::from_le_bytes(bytes(b, 40)),
+            max: f64::from_le_bytes(bytes(b, 48)),
+            dict_raw_bytes: u64::from_le_bytes(bytes(b, 56)),
         };
         // Readers go by the layout, merging goes by the kind: they must not contradict each other.
         let fits = match meta.layout {

@@ -2,10 +2,12 @@
 //!
 //! Owns: gathering cells of many inputs. Never does: choose what to merge.
 
-use super::dict::Effort;
+use super::dict::{Effort, Texts};
 use super::encode::{TextCodes, arrange, inverse_of, picked, put_ids, put_text, time_order};
+use super::format::{BlockMeta, ColumnMeta};
+use super::read::damaged;
 use super::write::{Cells, SegmentWriter};
-use super::{Column, Dict, Layout, Scratch, Segment, SegmentError};
+use super::{Layout, Scratch, Segment, SegmentError};
 use hashbrown::{HashMap, HashTable};
 use model::{ColumnKind, hash64};
 use std::sync::Arc;
@@ -27,6 +29,13 @@ struct Inputs<'a> {
     n_rows: usize,
     /// Old rows by new row, and the other way round; none if the inputs follow each other in time.
     order: Option<(Vec<u32>, Vec<u32>)>,
+}
+
+impl Inputs<'_> {
+    fn entry(&self, part: Part) -> Result<(&Segment, ColumnMeta), SegmentError> {
+        let segment = &self.segments[part.input as usize];
+        Ok((segment, segment.entry(part.column as usize).ok_or_else(|| damaged("column entry"))?))
+    }
 }
 
 fn merge_as(segments: &[Arc<Segment>], effort: Effort) -> Result<Vec<u8>, SegmentError> {
@@ -67,96 +76,130 @@ fn merge_as(segments: &[Arc<Segment>], effort: Effort) -> Result<Vec<u8>, Segmen
         (order, inverse)
     });
     let inputs = Inputs { segments, bases, n_rows, order };
-    let mut texts = TextCodes::default();
-    for ((name, kind), parts) in columns_of(segments) {
-        merge_column(&inputs, name, kind, &parts, &mut writer, &mut scratch, &mut texts)?;
+    let mut buffers = Buffers { scratch, ..Buffers::default() };
+    for column in columns_of(segments) {
+        merge_column(&inputs, &column, &mut writer, &mut buffers)?;
     }
     Ok(writer.finish())
 }
 
-/// A column of the output: name and kind, and where the inputs have it.
-type Merged<'a> = ((&'a str, ColumnKind), Vec<(usize, Column<'a>)>);
+/// A column of the output, and where the inputs have it.
+struct Merged<'a> {
+    name: &'a [u8],
+    kind: ColumnKind,
+    parts: Vec<Part>,
+}
+
+/// A column of an input.
+#[derive(Clone, Copy)]
+struct Part {
+    input: u32,
+    column: u32,
+}
+
+/// What is used again for the next column.
+#[derive(Default)]
+struct Buffers {
+    scratch: Scratch,
+    blocks: Vec<BlockMeta>,
+    rows: Vec<u32>,
+    texts: Texts,
+    codes: TextCodes,
+}
 
 /// The columns of all segments, ascending.
 fn columns_of(segments: &[Arc<Segment>]) -> Vec<Merged<'_>> {
-    let mut known: HashMap<(&str, ColumnKind), usize> = HashMap::new();
+    let mut known: HashMap<(&[u8], ColumnKind), usize> = HashMap::new();
     let mut columns: Vec<Merged<'_>> = Vec::new();
     for (i, s) in segments.iter().enumerate() {
         // Most inputs have the same columns in the same order: what followed last time is tried first.
         let mut next = 0;
-        for c in s.columns() {
-            let key = (c.name, c.kind);
+        for column in 0..s.n_columns() {
+            let Some(meta) = s.entry(column) else { continue };
+            let Some(name) = s.name_of(&meta) else { continue };
             let at = match columns.get(next) {
-                Some((likely, _)) if *likely == key => next,
-                _ => *known.entry(key).or_insert_with(|| {
-                    columns.push((key, Vec::with_capacity(segments.len() - i)));
+                Some(likely) if likely.name == name && likely.kind == meta.kind => next,
+                _ => *known.entry((name, meta.kind)).or_insert_with(|| {
+                    columns.push(Merged { name, kind: meta.kind, parts: Vec::with_capacity(segments.len() - i) });
                     columns.len() - 1
                 }),
             };
-            columns[at].1.push((i, c));
+            columns[at].parts.push(Part { input: i as u32, column: column as u32 });
             next = at + 1;
         }
     }
-    columns.sort_unstable_by_key(|(key, _)| *key);
+    columns.sort_unstable_by_key(|c| (c.name, c.kind));
     columns
 }
 
-fn merge_column(
-    inputs: &Inputs<'_>,
-    name: &str,
-    kind: ColumnKind,
-    parts: &[(usize, Column<'_>)],
-    writer: &mut SegmentWriter,
-    scratch: &mut Scratch,
-    texts: &mut TextCodes,
-) -> Result<(), SegmentError> {
+/// Texts of all dictionaries of a column, up to which they are only sorted; with more, most of which are the same, each is
+/// looked up first.
+const SORTED_TEXTS_MAX: usize = 1024;
+
+fn merge_column(inputs: &Inputs<'_>, column: &Merged<'_>, writer: &mut SegmentWriter, buffers: &mut Buffers) -> Result<(), SegmentError> {
+    let name = std::str::from_utf8(column.name).map_err(|_| damaged("name of a column"))?;
+    let kind = column.kind;
     match kind {
         ColumnKind::Str => {
-            let mut dicts = Vec::with_capacity(parts.len());
-            for (i, c) in parts {
-                dicts.push(inputs.segments[*i].read_dict(c)?);
+            let mut texts = std::mem::take(&mut buffers.texts);
+            texts.clear();
+            // Number of texts before those of each part.
+            let mut firsts = Vec::with_capacity(column.parts.len());
+            for part in &column.parts {
+                let (segment, meta) = inputs.entry(*part)?;
+                firsts.push(texts.len() as u32);
+                if texts.memory() as u64 + meta.dict_raw_bytes + 8 * u64::from(meta.n_dict) > u64::from(u32::MAX) {
+                    return Err(SegmentError::TooLarge { what: "text of one column" });
+                }
+                segment.read_texts(&meta, &mut texts)?;
             }
-            if dicts.iter().map(Dict::memory).sum::<usize>() > u32::MAX as usize {
-                return Err(SegmentError::TooLarge { what: "text of one column" });
-            }
-            let mut union = Union::default();
-            let renamed: Vec<Vec<u32>> = dicts.iter().map(|d| (0..d.len() as u32).map(|c| union.insert(d.raw(c))).collect()).collect();
             let mut codes: Vec<u32> = Vec::new();
-            let rows = gather(inputs, parts, scratch, |part, s| codes.extend(s.u32.iter().map(|c| renamed[part][*c as usize])))?;
-            let (rows, codes) = ordered(inputs, rows, codes);
-            put_text(writer, name, rows.as_deref(), codes, union.entries.len(), |c| union.entries[c as usize], texts);
+            let rows = gather(inputs, &column.parts, buffers, |part, s| codes.extend(s.u32.iter().map(|c| firsts[part] + c)))?;
+            let (rows, mut codes) = ordered(inputs, rows, codes);
+            if texts.len() <= SORTED_TEXTS_MAX || column.parts.len() == 1 {
+                put_text(writer, name, rows.as_deref(), codes, texts.len(), |c| texts.get(c), &mut buffers.codes);
+            } else {
+                let mut union = Union::default();
+                let renamed: Vec<u32> = (0..texts.len() as u32).map(|c| union.insert(texts.get(c))).collect();
+                for c in &mut codes {
+                    *c = renamed[*c as usize];
+                }
+                put_text(writer, name, rows.as_deref(), codes, union.entries.len(), |c| union.entries[c as usize], &mut buffers.codes);
+            }
+            buffers.texts = texts;
         }
         ColumnKind::Int => {
             let mut values = Vec::new();
-            let rows = gather(inputs, parts, scratch, |_, s| values.extend_from_slice(&s.ints))?;
+            let rows = gather(inputs, &column.parts, buffers, |_, s| values.extend_from_slice(&s.ints))?;
             let (rows, values) = ordered(inputs, rows, values);
             writer.column(name, kind, rows.as_deref(), &Cells::Ints(&values), None);
         }
         ColumnKind::Float => {
             let mut values = Vec::new();
-            let rows = gather(inputs, parts, scratch, |_, s| values.extend_from_slice(&s.floats))?;
+            let rows = gather(inputs, &column.parts, buffers, |_, s| values.extend_from_slice(&s.floats))?;
             let (rows, values) = ordered(inputs, rows, values);
             writer.column(name, kind, rows.as_deref(), &Cells::Floats(&values), None);
         }
         ColumnKind::Bool => {
             let mut values = Vec::new();
-            let rows = gather(inputs, parts, scratch, |_, s| values.extend(s.u32.iter().map(|c| *c == 1)))?;
+            let rows = gather(inputs, &column.parts, buffers, |_, s| values.extend(s.u32.iter().map(|c| *c == 1)))?;
             let (rows, values) = ordered(inputs, rows, values);
             writer.column(name, kind, rows.as_deref(), &Cells::Bools(&values), None);
         }
         ColumnKind::Hex8 | ColumnKind::Hex16 | ColumnKind::Uuid => {
-            let mut dicts: Vec<Option<Vec<u128>>> = Vec::with_capacity(parts.len());
-            for (i, c) in parts {
-                dicts.push(match c.layout {
+            let mut dicts: Vec<Option<Vec<u128>>> = Vec::with_capacity(column.parts.len());
+            for part in &column.parts {
+                let (segment, meta) = inputs.entry(*part)?;
+                dicts.push(match meta.layout {
                     Layout::Dict => {
-                        let dict = inputs.segments[*i].read_dict(c)?;
+                        let dict = segment.read_dict_of(&meta)?;
                         Some((0..dict.len() as u32).map(|c| dict.raw(c).iter().fold(0, |id, b| id << 8 | u128::from(*b))).collect())
                     }
                     _ => None,
                 });
             }
             let mut values = Vec::new();
-            let rows = gather(inputs, parts, scratch, |part, s| match &dicts[part] {
+            let rows = gather(inputs, &column.parts, buffers, |part, s| match &dicts[part] {
                 Some(dict) => values.extend(s.u32.iter().map(|c| dict[*c as usize])),
                 None => values.extend_from_slice(&s.ids),
             })?;
@@ -168,22 +211,28 @@ fn merge_column(
 }
 
 /// Calls `take` with the stored cells of each block of each part; answers their rows in the concatenation of all inputs.
+/// Keeps nothing with the inputs, which are about to go.
 fn gather(
     inputs: &Inputs<'_>,
-    parts: &[(usize, Column<'_>)],
-    scratch: &mut Scratch,
+    parts: &[Part],
+    buffers: &mut Buffers,
     mut take: impl FnMut(usize, &Scratch),
 ) -> Result<Vec<u32>, SegmentError> {
-    let mut all = Vec::with_capacity(parts.iter().map(|(_, c)| c.n_present).sum::<usize>().min(inputs.n_rows));
-    let mut rows = Vec::new();
-    for (part, (i, column)) in parts.iter().enumerate() {
-        let segment = &inputs.segments[*i];
-        for block in 0..segment.n_blocks() {
-            segment.read_stored(column, block, &mut rows, scratch)?;
+    let Buffers { scratch, blocks, rows, .. } = buffers;
+    let mut all = Vec::new();
+    for (i, part) in parts.iter().enumerate() {
+        let (segment, meta) = inputs.entry(*part)?;
+        segment.read_blocks(meta.blocks_offset, blocks)?;
+        if i == 0 {
+            all.reserve((meta.n_present as usize).saturating_mul(parts.len()).min(inputs.n_rows));
+        }
+        for block in 0..blocks.len() {
+            let found = segment.block_bytes(blocks, block, false)?;
+            Segment::read_stored(&meta, found, segment.block_rows(block), rows, scratch)?;
             if !rows.is_empty() {
-                let base = (inputs.bases[*i] + block * super::BLOCK_ROWS) as u32;
+                let base = (inputs.bases[part.input as usize] + block * super::BLOCK_ROWS) as u32;
                 all.extend(rows.iter().map(|r| r + base));
-                take(part, scratch);
+                take(i, scratch);
             }
         }
     }

@@ -3,7 +3,7 @@
 //! Owns: turning damaged bytes into errors, never into panics or wrong cells. Never does: interpret the bytes of a block
 //! (`scan`, `gather`, `cell`).
 
-use super::dict::{Dict, read_histogram};
+use super::dict::{Dict, Texts, read_histogram};
 use super::format::{BLOCK_BYTES, BlockMeta, COLUMN_BYTES, ColumnMeta, Presence, Trailer};
 use super::{BLOCK_ROWS, Column, Layout, SegmentError, cache, map};
 use model::TimeNs;
@@ -167,15 +167,25 @@ impl Segment {
         self.trailer.n_columns as usize
     }
 
-    fn column_meta(&self, index: usize) -> Option<(ColumnMeta, &str)> {
+    /// What the directory says of a column.
+    #[inline]
+    pub(super) fn entry(&self, index: usize) -> Option<ColumnMeta> {
         if index >= self.n_columns() {
             return None;
         }
-        let at = self.trailer.directory_offset as usize + index * COLUMN_BYTES;
-        let meta = ColumnMeta::read(self.data.get(at..at + COLUMN_BYTES)?)?;
+        ColumnMeta::read(self.data.get(self.trailer.directory_offset as usize + index * COLUMN_BYTES..)?)
+    }
+
+    /// The bytes of its name.
+    #[inline]
+    pub(super) fn name_of(&self, meta: &ColumnMeta) -> Option<&[u8]> {
         let names = self.data.get(self.trailer.names_offset as usize..)?;
-        let name = names.get(meta.name_offset as usize..)?.get(..meta.name_bytes as usize)?;
-        Some((meta, std::str::from_utf8(name).ok()?))
+        names.get(meta.name_offset as usize..)?.get(..meta.name_bytes as usize)
+    }
+
+    fn column_meta(&self, index: usize) -> Option<(ColumnMeta, &str)> {
+        let meta = self.entry(index)?;
+        Some((meta, std::str::from_utf8(self.name_of(&meta)?).ok()?))
     }
 
     /// A column by its position in the directory.
@@ -202,8 +212,8 @@ impl Segment {
         let (mut low, mut high) = (0, self.n_columns());
         while low < high {
             let middle = low + (high - low) / 2;
-            match self.column_meta(middle) {
-                Some((_, n)) if n < name => low = middle + 1,
+            match self.entry(middle).as_ref().and_then(|m| self.name_of(m)) {
+                Some(n) if n < name.as_bytes() => low = middle + 1,
                 _ => high = middle,
             }
         }
@@ -214,13 +224,13 @@ impl Segment {
     /// Bytes of all dictionaries once decoded, plus eight per stored number: what merging this segment may take.
     #[must_use]
     pub fn raw_bytes(&self) -> u64 {
-        (0..self.n_columns()).filter_map(|i| self.column_meta(i)).map(|(m, _)| m.dict_raw_bytes + 8 * u64::from(m.n_present)).sum()
+        (0..self.n_columns()).filter_map(|i| self.entry(i)).map(|m| m.dict_raw_bytes + 8 * u64::from(m.n_present)).sum()
     }
 
     /// Bytes of a column on disk: its blocks, and its dictionary.
     #[must_use]
     pub fn column_bytes(&self, column: &Column<'_>) -> (u64, u64) {
-        let dict = self.column_meta(column.index as usize).map_or(0, |(m, _)| m.dict_bytes);
+        let dict = self.entry(column.index as usize).map_or(0, |m| m.dict_bytes);
         let entries = (self.n_blocks() * BLOCK_BYTES + COLUMN_BYTES) as u64;
         let blocks = self.column_blocks(column).map_or(0, |b| b.metas.iter().map(|m| u64::from(m.bytes)).sum());
         (blocks + entries, dict)
@@ -230,27 +240,34 @@ impl Segment {
         if let Some(blocks) = self.blocks[slot].get() {
             return Ok(blocks);
         }
+        let mut metas = Vec::with_capacity(self.n_blocks());
+        self.read_blocks(offset, &mut metas)?;
+        let verified = metas.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(self.blocks[slot].get_or_init(|| Box::new(Blocks { metas: metas.into(), verified })))
+    }
+
+    /// Reads the block entries at a place, and keeps nothing: for those who need them once.
+    pub(super) fn read_blocks(&self, offset: u64, metas: &mut Vec<BlockMeta>) -> Result<(), SegmentError> {
         let n = self.n_blocks();
-        let read = || {
+        let mut read = || {
             let b = self.data.get(usize::try_from(offset).ok()?..)?;
             let entries = b.get(..n * BLOCK_BYTES)?;
             let crc = b.get(n * BLOCK_BYTES..)?.first_chunk::<4>()?;
             if crc32c::crc32c(entries) != u32::from_le_bytes(*crc) {
                 return None;
             }
-            let metas: Box<[BlockMeta]> = entries.chunks_exact(BLOCK_BYTES).map(BlockMeta::read).collect::<Option<_>>()?;
-            let sound = metas.iter().enumerate().all(|(i, m)| {
-                let rows = self.block_rows(i);
-                match m.presence {
-                    Presence::All => m.n_stored as usize == rows,
-                    _ => m.n_stored as usize <= rows,
-                }
-            });
-            let verified = (0..n).map(|_| AtomicBool::new(false)).collect();
-            sound.then_some(Blocks { metas, verified })
+            metas.clear();
+            for (i, entry) in entries.chunks_exact(BLOCK_BYTES).enumerate() {
+                let (meta, rows) = (BlockMeta::read(entry)?, self.block_rows(i));
+                let sound = match meta.presence {
+                    Presence::All => meta.n_stored as usize == rows,
+                    _ => meta.n_stored as usize <= rows,
+                };
+                metas.push(Some(meta).filter(|_| sound)?);
+            }
+            Some(())
         };
-        let blocks = read().ok_or_else(|| damaged("checksum of block entries"))?;
-        Ok(self.blocks[slot].get_or_init(|| Box::new(blocks)))
+        read().ok_or_else(|| damaged("checksum of block entries"))
     }
 
     pub(super) fn column_blocks(&self, column: &Column<'_>) -> Result<&Blocks, SegmentError> {
@@ -258,7 +275,7 @@ impl Segment {
         if let Some(blocks) = self.blocks.get(slot).and_then(OnceLock::get) {
             return Ok(blocks);
         }
-        let (meta, _) = self.column_meta(slot).ok_or_else(|| damaged("column entry"))?;
+        let meta = self.entry(slot).ok_or_else(|| damaged("column entry"))?;
         self.load_blocks(slot, meta.blocks_offset)
     }
 
@@ -267,8 +284,11 @@ impl Segment {
     }
 
     /// Has the bytes of a block, and of those that will probably come next, read from disk while the first ones are worked on.
-    fn ahead(&self, blocks: &Blocks, block: usize) {
-        let near = &blocks.metas[block..blocks.metas.len().min(block + AHEAD_BLOCKS)];
+    fn ahead(&self, metas: &[BlockMeta], block: usize) {
+        if let Data::Memory(_) = self.data {
+            return;
+        }
+        let near = &metas[block..metas.len().min(block + AHEAD_BLOCKS)];
         let (Some(first), Some(last)) = (near.first(), near.last()) else { return };
         self.data.will_read(first.offset, (last.offset + u64::from(last.bytes)).saturating_sub(first.offset));
     }
@@ -299,15 +319,29 @@ impl Segment {
 
     /// The entry and the verified bytes of a block.
     pub(super) fn block<'a>(&'a self, blocks: &'a Blocks, block: usize) -> Result<(&'a BlockMeta, &'a [u8]), SegmentError> {
+        let known = blocks.verified.get(block).is_some_and(|v| v.load(Ordering::Relaxed));
+        let found = self.block_bytes(&blocks.metas, block, known)?;
+        if !known {
+            blocks.verified[block].store(true, Ordering::Relaxed);
+        }
+        Ok(found)
+    }
+
+    /// The same with block entries of the caller; `known` says that the bytes are verified already.
+    pub(super) fn block_bytes<'a, 'm>(
+        &'a self,
+        metas: &'m [BlockMeta],
+        block: usize,
+        known: bool,
+    ) -> Result<(&'m BlockMeta, &'a [u8]), SegmentError> {
         let go = || {
-            let meta = blocks.metas.get(block)?;
+            let meta = metas.get(block)?;
             let data = self.data.get(usize::try_from(meta.offset).ok()?..)?.get(..meta.bytes as usize)?;
-            if !blocks.verified[block].load(Ordering::Relaxed) {
-                self.ahead(blocks, block);
+            if !known {
+                self.ahead(metas, block);
                 if crc32c::crc32c(data) != meta.crc {
                     return None;
                 }
-                blocks.verified[block].store(true, Ordering::Relaxed);
             }
             Some((meta, data))
         };
@@ -346,24 +380,37 @@ impl Segment {
     }
 
     pub(super) fn dict_bytes(&self, column: &Column<'_>) -> Result<(&[u8], usize), SegmentError> {
-        let (meta, _) = self.column_meta(column.index as usize).ok_or_else(|| damaged("column entry"))?;
+        let meta = self.entry(column.index as usize).ok_or_else(|| damaged("column entry"))?;
+        Ok((self.dict_at(&meta)?, meta.n_dict as usize))
+    }
+
+    /// The bytes of a dictionary.
+    pub(super) fn dict_at(&self, meta: &ColumnMeta) -> Result<&[u8], SegmentError> {
         let go = || self.data.get(usize::try_from(meta.dict_offset).ok()?..)?.get(..usize::try_from(meta.dict_bytes).ok()?);
-        Ok((go().ok_or_else(|| damaged("place of a dictionary"))?, meta.n_dict as usize))
+        go().ok_or_else(|| damaged("place of a dictionary"))
     }
 
     /// Entries of the dictionary of a `Dict` column.
     #[must_use]
     pub fn n_dict(&self, column: &Column<'_>) -> usize {
-        self.column_meta(column.index as usize).map_or(0, |(m, _)| m.n_dict as usize)
+        self.entry(column.index as usize).map_or(0, |m| m.n_dict as usize)
     }
 
-    pub(super) fn read_dict(&self, column: &Column<'_>) -> Result<Dict, SegmentError> {
-        let (bytes, n) = self.dict_bytes(column)?;
-        let raw_bytes = self.column_meta(column.index as usize).map_or(0, |(meta, _)| {
-            self.data.will_read(meta.dict_offset, meta.dict_bytes);
-            meta.dict_raw_bytes
-        });
-        Dict::read(bytes, column.kind, n, raw_bytes)
+    fn read_dict(&self, column: &Column<'_>) -> Result<Dict, SegmentError> {
+        let meta = self.entry(column.index as usize).ok_or_else(|| damaged("column entry"))?;
+        self.read_dict_of(&meta)
+    }
+
+    /// Decodes the dictionary of a column.
+    pub(super) fn read_dict_of(&self, meta: &ColumnMeta) -> Result<Dict, SegmentError> {
+        self.data.will_read(meta.dict_offset, meta.dict_bytes);
+        Dict::read(self.dict_at(meta)?, meta.kind, meta.n_dict as usize, meta.dict_raw_bytes)
+    }
+
+    /// Appends the texts of a dictionary to others.
+    pub(super) fn read_texts(&self, meta: &ColumnMeta, texts: &mut Texts) -> Result<(), SegmentError> {
+        self.data.will_read(meta.dict_offset, meta.dict_bytes);
+        texts.read(self.dict_at(meta)?, meta.n_dict as usize, meta.dict_raw_bytes)
     }
 
     /// The dictionary of a `Dict` column: decoded on first use, then kept while the cache has room.

@@ -2,7 +2,7 @@
 //!
 //! Owns: laying stored values out by row. Never does: find the block (`read`), single cells (`cell`).
 
-use super::format::{BlockMeta, EXPONENT_BITS, Encoding, Presence};
+use super::format::{BlockMeta, ColumnMeta, EXPONENT_BITS, Encoding, Presence};
 use super::pack::{Lane, Packable};
 use super::presence::{each_position, expand, scatter, split};
 use super::read::damaged;
@@ -96,11 +96,11 @@ impl Segment {
         let (head, values) = split(meta, data, n)?;
         if meta.presence == Presence::All {
             scratch.floats.resize(n, 0.0);
-            numbers(column, meta, values, &mut scratch.tmp_ints, &mut scratch.floats)?;
+            numbers(column.layout, meta, values, &mut scratch.tmp_ints, &mut scratch.floats)?;
             return Ok((&scratch.floats, Valid::All));
         }
         scratch.tmp_floats.resize(meta.n_stored as usize, 0.0);
-        numbers(column, meta, values, &mut scratch.tmp_ints, &mut scratch.tmp_floats)?;
+        numbers(column.layout, meta, values, &mut scratch.tmp_ints, &mut scratch.tmp_floats)?;
         scratch.floats.clear();
         scratch.floats.resize(n, 0.0);
         scatter(meta, head, &scratch.tmp_floats, &mut scratch.floats, &mut scratch.bits);
@@ -163,14 +163,12 @@ impl Segment {
     /// The present cells of a block as (row in block, …): rows into `rows`, values into the buffer of the layout
     /// (`u32` codes, `ints`, `floats`, `ids`) of `scratch`.
     pub(super) fn read_stored(
-        &self,
-        column: &Column<'_>,
-        block: usize,
+        column: &ColumnMeta,
+        (meta, data): (&BlockMeta, &[u8]),
+        n: usize,
         rows: &mut Vec<u32>,
         scratch: &mut Scratch,
     ) -> Result<(), SegmentError> {
-        let (meta, data) = self.block(self.column_blocks(column)?, block)?;
-        let n = self.block_rows(block);
         rows.clear();
         let (head, values) = split(meta, data, n)?;
         match meta.presence {
@@ -183,7 +181,7 @@ impl Segment {
             Layout::Dict | Layout::Bools => {
                 scratch.u32.resize(stored, 0);
                 read_u32_codes(meta, values, scratch);
-                let missing = if column.layout == Layout::Bools { 2 } else { self.n_dict(column) } as u32;
+                let missing = if column.layout == Layout::Bools { 2 } else { column.n_dict };
                 if meta.presence == Presence::All {
                     let mut kept = 0;
                     for i in 0..stored {
@@ -205,7 +203,7 @@ impl Segment {
             }
             Layout::Floats => {
                 scratch.floats.resize(stored, 0.0);
-                numbers(column, meta, values, &mut scratch.tmp_ints, &mut scratch.floats)?;
+                numbers(column.layout, meta, values, &mut scratch.tmp_ints, &mut scratch.floats)?;
             }
             Layout::Ids => {
                 scratch.ids.resize(stored, 0);
@@ -304,8 +302,8 @@ fn stored_floats(meta: &BlockMeta, data: &[u8], tmp: &mut Vec<i64>, out: &mut [f
     Ok(())
 }
 
-fn numbers(column: &Column<'_>, meta: &BlockMeta, data: &[u8], tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
-    if column.layout == Layout::Floats {
+fn numbers(layout: Layout, meta: &BlockMeta, data: &[u8], tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
+    if layout == Layout::Floats {
         return stored_floats(meta, data, tmp, out);
     }
     tmp.resize(out.len(), 0);

@@ -3,7 +3,7 @@
 //! Owns: presence, encodings, block and column entries. Never does: gather cells from batches or other segments.
 
 use super::dict::{Effort, TextBuffers, write_histogram, write_ids, write_text};
-use super::format::{BlockMeta, COLUMN_BYTES, ColumnMeta, EXPONENT_BITS, Encoding, MAGIC, Presence, Trailer};
+use super::format::{BLOCK_BYTES, BlockMeta, COLUMN_BYTES, ColumnMeta, EXPONENT_BITS, Encoding, MAGIC, Presence, Trailer};
 use super::ints;
 use super::pack::Lane;
 use super::{BLOCK_ROWS, Layout};
@@ -117,6 +117,14 @@ impl SegmentWriter {
             times: (0, 0),
             effort,
         }
+    }
+
+    /// Makes room for so much.
+    pub(super) fn expect(&mut self, n_columns: usize, n_cells: usize) {
+        const BYTES_PER_COLUMN: usize = 2 * COLUMN_BYTES + BLOCK_BYTES;
+        const BYTES_PER_CELL: usize = 2;
+        self.out.reserve(n_columns * BYTES_PER_COLUMN + n_cells * BYTES_PER_CELL);
+        self.columns.reserve(n_columns);
     }
 
     /// Event times, ascending.
@@ -352,7 +360,10 @@ impl SegmentWriter {
     fn seal_block(&mut self, start: usize, meta: &mut BlockMeta) {
         meta.offset = start as u64;
         meta.bytes = (self.out.len() - start) as u32;
-        meta.crc = crc32c::crc32c(&self.out[start..]);
+        // Nothing has the checksum 0.
+        if meta.bytes > 0 {
+            meta.crc = crc32c::crc32c(&self.out[start..]);
+        }
     }
 
     /// Appends block entries and their checksum; answers where they are.
@@ -389,6 +400,10 @@ impl SegmentWriter {
             directory_crc: crc32c::crc32c(&self.out[directory_offset as usize..]),
         };
         trailer.write(&mut self.out);
+        // Images stay in memory for a while.
+        if self.out.capacity() / 5 * 4 > self.out.len() {
+            self.out.shrink_to_fit();
+        }
         self.out
     }
 }
