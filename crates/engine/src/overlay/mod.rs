@@ -142,20 +142,14 @@ impl<'s> Overlays<'s> {
         // What it takes while it is made: rows and values before they are encoded.
         let room = n_rows * 16;
         self.count(room)?;
-        let free = self.run.memory_bytes_max.saturating_sub(self.bytes());
-        let mut column = ColumnBuilder::new(n_rows, free / self.run.threads.max(1));
+        let mut column = ColumnBuilder::new(n_rows, self.free() / self.run.threads.max(1));
         match &computed.how {
             Computation::Expression { expr, inputs } => {
                 expression::Expression::new(expr, inputs).fill(source, index, blocks, self.run, &mut column)?;
             }
             Computation::Where { field, conditions, combination } => {
-                masked::Masked { field: field.as_ref(), conditions, combination: *combination }.fill(
-                    source,
-                    index,
-                    blocks,
-                    self.run,
-                    &mut column,
-                )?;
+                let masked = masked::Masked { field: field.as_ref(), conditions, combination: *combination };
+                masked.fill(source, index, blocks, self.run, &mut column)?;
             }
             Computation::Related { relation, field, conditions } => {
                 let (relation, field) = (*relation, field.as_ref());
@@ -164,7 +158,7 @@ impl<'s> Overlays<'s> {
             }
         }
         let overlay = column.finish()?;
-        self.bytes.fetch_sub(room, Ordering::Relaxed);
+        self.uncount(room);
         Ok(Arc::new(overlay))
     }
 
