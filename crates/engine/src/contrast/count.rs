@@ -499,11 +499,12 @@ fn count_prefixes(
     selection: Mass,
     known: &[Known<'_>],
 ) -> Result<Vec<(String, Pair)>, EngineError> {
-    let mut prefixes = Prefixes::of(values[..in_selection].iter().map(|(cell, p)| (cell, p.selection)), selection);
+    let (selected, others) = values.split_at(in_selection);
+    let mut prefixes = Prefixes::of(selected.iter().map(|(cell, pair)| (cell, *pair)), selection);
     if prefixes.is_empty() {
         return Ok(Vec::new());
     }
-    for (cell, pair) in values {
+    for (cell, pair) in others {
         if let Cell::Str(text) = cell {
             prefixes.add(text, *pair);
         }

@@ -23,54 +23,72 @@ pub(super) struct Prefixes {
     parents: Vec<Option<usize>>,
 }
 
+/// Texts that together weigh enough.
+struct Group<'t> {
+    texts: Vec<&'t (&'t str, Pair)>,
+    /// Bytes that all of them begin with.
+    alike: usize,
+    /// Bytes of the longest of their beginnings that was found.
+    found: usize,
+}
+
 impl Prefixes {
-    /// Those that many events of the selection share and several values have, of values with their weights in the selection.
-    pub(super) fn of<'v>(values: impl ExactSizeIterator<Item = (&'v Cell, Mass)>, selection: Mass) -> Prefixes {
+    /// Those that many events of the selection share and several values have, of all values of the selection.
+    pub(super) fn of<'v>(values: impl ExactSizeIterator<Item = (&'v Cell, Pair)>, selection: Mass) -> Prefixes {
         if !(VALUES_MIN..=VALUES_MAX).contains(&values.len()) {
             return Prefixes::default();
         }
-        let mut texts: Vec<(&str, f64)> =
-            values.filter_map(|(cell, mass)| if let Cell::Str(text) = cell { Some((&**text, mass.weight)) } else { None }).collect();
-        texts.sort_unstable_by(|a, b| a.0.cmp(b.0));
+        let text = |(cell, mass): (&'v Cell, Pair)| if let Cell::Str(text) = cell { Some((&**text, mass)) } else { None };
+        let texts: Vec<(&str, Pair)> = values.filter_map(text).collect();
         let needed = COVERS_MIN * selection.weight;
-        let mut found: Vec<(f64, String)> = Vec::new();
-        let mut open: Vec<(&[(&str, f64)], usize)> = vec![(&texts, 0)];
-        while let Some((some, known)) = open.pop() {
-            let [(first, _), .., (last, _)] = some else { continue };
-            let shared = common(first, last);
-            let weight: f64 = some.iter().map(|t| t.1).sum();
-            if weight < needed {
-                continue;
+        let mut found: Vec<(&str, Pair)> = Vec::new();
+        let mut open: Vec<Group<'_>> = Vec::new();
+        if texts.iter().map(|(_, mass)| mass.selection.weight).sum::<f64>() >= needed {
+            open.push(Group { texts: texts.iter().collect(), alike: 0, found: 0 });
+        }
+        while let Some(Group { texts, alike, found: known }) = open.pop() {
+            let [(first, _), others @ ..] = texts.as_slice() else { continue };
+            let shared =
+                others.iter().fold(first.len(), |n, (text, _)| alike + common(&first.as_bytes()[alike..n], &text.as_bytes()[alike..]));
+            let whole = first.floor_char_boundary(shared);
+            if whole > known {
+                let mut sum = Pair::default();
+                texts.iter().for_each(|(_, mass)| sum += *mass);
+                found.push((&first[..whole], sum));
             }
-            if shared > known {
-                found.push((weight, first[..shared].to_owned()));
+            let next = |text: &str| text.as_bytes().get(shared).map(|b| usize::from(*b));
+            let mut parts = [(0.0, 0); 256];
+            for (mass, byte) in texts.iter().filter_map(|(text, mass)| Some((mass, next(text)?))) {
+                parts[byte].0 += mass.selection.weight;
+                parts[byte].1 += 1;
             }
-            let mut rest = some;
-            while let Some((text, _)) = rest.first() {
-                let next = text[shared..].chars().next();
-                let n = rest.partition_point(|(t, _)| t[shared..].chars().next() == next);
-                let (these, others) = rest.split_at(n);
-                rest = others;
-                if these.len() > 1 {
-                    open.push((these, shared));
+            let parts = parts.map(|(weight, n)| {
+                (n > 1 && weight >= needed).then(|| {
+                    open.push(Group { texts: Vec::with_capacity(n), alike: shared + 1, found: whole });
+                    open.len() - 1
+                })
+            });
+            for text in texts {
+                if let Some(part) = next(text.0).and_then(|byte| parts[byte]) {
+                    open[part].texts.push(text);
                 }
             }
         }
-        found.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        let weight = |mass: &Pair| mass.selection.weight;
+        found.sort_by(|a, b| weight(&b.1).total_cmp(&weight(&a.1)).then_with(|| a.0.cmp(b.0)));
         found.truncate(PREFIXES_MAX);
-        let mut texts: Vec<String> = found.into_iter().map(|(_, text)| text).collect();
-        texts.sort_unstable();
-        Prefixes::new(texts)
+        found.sort_unstable_by_key(|(text, _)| *text);
+        Prefixes::new(found)
     }
 
     /// Of texts in order, none empty.
-    fn new(texts: Vec<String>) -> Prefixes {
+    fn new(texts: Vec<(&str, Pair)>) -> Prefixes {
         let mut parents: Vec<Option<usize>> = Vec::with_capacity(texts.len());
-        for (at, text) in texts.iter().enumerate() {
-            let parent = chain(at.checked_sub(1), &parents).find(|p| text.starts_with(texts[*p].as_str()));
+        for (at, (text, _)) in texts.iter().enumerate() {
+            let parent = chain(at.checked_sub(1), &parents).find(|p| text.starts_with(texts[*p].0));
             parents.push(parent);
         }
-        Prefixes { counts: texts.into_iter().map(|text| (text, Pair::default())).collect(), parents }
+        Prefixes { counts: texts.into_iter().map(|(text, mass)| (text.to_owned(), mass)).collect(), parents }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -82,7 +100,7 @@ impl Prefixes {
         self.counts.iter().map(|(text, _)| text.as_str())
     }
 
-    /// Counts a value to all beginnings that it has.
+    /// Counts a value that the selection does not have to all beginnings that it has.
     pub(super) fn add(&mut self, text: &str, mass: Pair) {
         // Each that a text has is the last one that does not come after it, or one that this begins with.
         let last = self.counts.partition_point(|(p, _)| p.as_str() <= text).checked_sub(1);
@@ -108,9 +126,9 @@ fn chain(from: Option<usize>, parents: &[Option<usize>]) -> impl Iterator<Item =
     std::iter::successors(from, |at| parents[*at])
 }
 
-/// Bytes that two texts begin with alike, whole characters.
-fn common(a: &str, b: &str) -> usize {
-    a.char_indices().zip(b.chars()).find(|((_, x), y)| x != y).map_or(a.len().min(b.len()), |((at, _), _)| at)
+/// How many bytes of `a`, from the first one on, `b` has too.
+fn common(a: &[u8], b: &[u8]) -> usize {
+    if b.starts_with(a) { a.len() } else { a.iter().zip(b).take_while(|(x, y)| x == y).count() }
 }
 
 #[cfg(test)]
@@ -121,52 +139,97 @@ mod tests {
         Mass { weight, squares: weight }
     }
 
+    fn text(text: &str) -> Cell {
+        Cell::Str(text.into())
+    }
+
     #[test]
     fn beginnings_that_many_share_are_found_and_counted() {
-        let mut values: Vec<(Cell, Mass)> = Vec::new();
+        let mut values: Vec<(Cell, Pair)> = Vec::new();
         for c in 'a'..='t' {
             for d in 'a'..='t' {
                 let n = if (c, d) == ('m', 'c') { 400.0 } else { 1.0 };
                 for e in ["", "x", "y"] {
-                    values.push((Cell::Str(format!("{c}{d}{e}").into()), mass(n)));
+                    values.push((text(&format!("{c}{d}{e}")), Pair { selection: mass(n), other: mass(1.0) }));
                 }
             }
         }
-        let total = values.iter().map(|(_, m)| m.weight).sum();
+        let total = values.iter().map(|(_, m)| m.selection.weight).sum();
         let mut found = Prefixes::of(values.iter().map(|(c, m)| (c, *m)), mass(total));
         // Of all the letters that values begin with, only m weighs enough.
         assert_eq!(found.texts().collect::<Vec<_>>(), ["m", "mc"]);
-        for (cell, m) in &values {
-            let Cell::Str(text) = cell else { unreachable!() };
-            found.add(text, Pair { selection: *m, other: mass(1.0) });
-        }
+        found.add("mz", Pair { selection: mass(0.0), other: mass(2.0) });
+        found.add("n", Pair { selection: mass(0.0), other: mass(2.0) });
         found.add_other(0, mass(5.0));
         let counts: Vec<(String, f64, f64)> =
             found.into_counts().into_iter().map(|(p, m)| (p, m.selection.weight, m.other.weight)).collect();
-        assert_eq!(counts, [("m".to_owned(), 1_257.0, 65.0), ("mc".to_owned(), 1_200.0, 3.0)]);
+        assert_eq!(counts, [("m".to_owned(), 1_257.0, 67.0), ("mc".to_owned(), 1_200.0, 3.0)]);
     }
 
-    #[test]
-    fn a_value_counts_to_just_those_that_it_begins_with() {
-        let texts = ["a", "ab", "abc", "abd", "b", "ba", "bab", "baba", "c", "ca", "cab", "ä", "äb"].map(str::to_owned);
-        let mut prefixes = Prefixes::new(texts.to_vec());
-        let letters = ["", "a", "b", "c", "d", "ä"];
-        let mut values = Vec::new();
+    /// All texts of up to four of these letters, two of which begin with the same byte.
+    fn words() -> Vec<String> {
+        let letters = ["", "a", "b", "c", "ä", "å"];
+        let mut words = Vec::new();
         for a in letters {
             for b in letters {
                 for c in letters {
                     for d in letters {
-                        values.push(format!("{a}{b}{c}{d}"));
+                        words.push(format!("{a}{b}{c}{d}"));
                     }
                 }
             }
         }
-        for (n, value) in values.iter().enumerate() {
+        words.sort();
+        words.dedup();
+        words
+    }
+
+    fn texts_of(values: &[(Cell, Pair)]) -> Vec<(&str, Pair)> {
+        values.iter().filter_map(|(cell, mass)| if let Cell::Str(text) = cell { Some((&**text, *mass)) } else { None }).collect()
+    }
+
+    #[test]
+    fn those_are_found_that_a_look_at_all_finds() {
+        for seed in 0..200_u64 {
+            let chance = |i: usize| model::hash64(&(seed << 32 | i as u64).to_le_bytes()) % 100;
+            let picked = words().into_iter().enumerate().filter(|(i, _)| chance(*i) < 1 + seed % 20);
+            let values: Vec<(Cell, Pair)> = picked
+                .map(|(i, w)| (text(&w), Pair { selection: mass(1.0 + (chance(i + 9_999) / 30) as f64), other: mass(i as f64) }))
+                .collect();
+            let total: f64 = values.iter().map(|v| v.1.selection.weight).sum();
+            let texts: Vec<(&str, Pair)> = texts_of(&values);
+            let mut naive: Vec<(String, Pair)> = Vec::new();
+            for (of, _) in texts.iter().filter(|_| values.len() >= VALUES_MIN) {
+                for end in of.char_indices().map(|(at, c)| at + c.len_utf8()) {
+                    let with: Vec<_> = texts.iter().filter(|(t, _)| t.starts_with(&of[..end])).collect();
+                    let mut sum = Pair::default();
+                    with.iter().for_each(|t| sum += t.1);
+                    let next = |text: &str| text[end..].chars().next();
+                    let all_go_on_alike = with.iter().all(|(t, _)| next(t) == next(with[0].0));
+                    if with.len() > 1 && sum.selection.weight >= COVERS_MIN * total && !all_go_on_alike {
+                        naive.push((of[..end].to_owned(), sum));
+                    }
+                }
+            }
+            naive.sort_by(|a, b| b.1.selection.weight.total_cmp(&a.1.selection.weight).then_with(|| a.0.cmp(&b.0)));
+            naive.dedup_by(|a, b| a.0 == b.0);
+            naive.truncate(PREFIXES_MAX);
+            naive.sort_by(|a, b| a.0.cmp(&b.0));
+            let found = Prefixes::of(values.iter().map(|(c, m)| (c, *m)), mass(total)).into_counts();
+            assert_eq!(found, naive, "seed {seed}");
+        }
+    }
+
+    #[test]
+    fn a_value_counts_to_just_those_that_it_begins_with() {
+        let prefixes = ["a", "ab", "aba", "abc", "b", "ba", "bab", "baba", "c", "ca", "cab", "ä", "äb"];
+        let mut prefixes = Prefixes::new(prefixes.iter().map(|p| (*p, Pair::default())).collect());
+        for (n, value) in words().iter().enumerate() {
             prefixes.add(value, Pair { selection: mass(n as f64), other: mass(1.0) });
         }
         for (prefix, counted) in prefixes.into_counts() {
             let mut naive = Pair::default();
-            for (n, _) in values.iter().enumerate().filter(|(_, v)| v.starts_with(&prefix)) {
+            for (n, _) in words().iter().enumerate().filter(|(_, v)| v.starts_with(&prefix)) {
                 naive += Pair { selection: mass(n as f64), other: mass(1.0) };
             }
             assert_eq!(counted, naive, "{prefix}");
@@ -174,15 +237,11 @@ mod tests {
     }
 
     #[test]
-    fn whole_characters_are_compared() {
-        assert_eq!([common("äb", "äc"), common("ä", "å"), common("ab", "abc"), common("", "x")], [2, 0, 2, 0]);
-    }
-
-    #[test]
     fn few_values_and_no_texts_have_none() {
-        let few: Vec<(Cell, Mass)> = (0..5).map(|i| (Cell::Str(format!("mc{i}").into()), mass(10.0))).collect();
-        assert!(Prefixes::of(few.iter().map(|(c, m)| (c, *m)), mass(50.0)).is_empty());
-        let numbers: Vec<(Cell, Mass)> = (0..50).map(|i| (Cell::Int(i), mass(10.0))).collect();
-        assert!(Prefixes::of(numbers.iter().map(|(c, m)| (c, *m)), mass(500.0)).is_empty());
+        let pair = Pair { selection: mass(10.0), other: mass(0.0) };
+        let few: Vec<Cell> = (0..5).map(|i| text(&format!("mc{i}"))).collect();
+        assert!(Prefixes::of(few.iter().map(|c| (c, pair)), mass(50.0)).is_empty());
+        let numbers: Vec<Cell> = (0..50).map(Cell::Int).collect();
+        assert!(Prefixes::of(numbers.iter().map(|c| (c, pair)), mass(500.0)).is_empty());
     }
 }
