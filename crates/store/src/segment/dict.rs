@@ -32,7 +32,7 @@ pub(super) enum Effort {
 
 const ZSTD_LEVEL: i32 = 3;
 /// Compressing a smaller page costs more than the bytes that it saves.
-const SMALL_PAGE_BYTES: usize = 256;
+const SMALL_PAGE_BYTES: usize = 1024;
 
 pub(super) fn put_varint(mut v: u32, out: &mut Vec<u8>) {
     while v >= 0x80 {
