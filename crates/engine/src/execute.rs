@@ -28,7 +28,7 @@ const ONE_PASS_CELLS: usize = 1 << 20;
 /// Bytes of counters of one kind that a thread may set up ahead.
 const COUNTER_BYTES: usize = 64 << 20;
 /// Bytes of counters for each row of a piece of an answer, at most.
-const PIECE_ROW_BYTES: usize = 32;
+const PIECE_ROW_BYTES: usize = 16;
 
 /// What a question calculates on: distinct fields, and the field of each calculation.
 pub(crate) struct Fields {
@@ -291,18 +291,17 @@ pub(crate) fn plan_calcs(plan: &Plan, run: &Run, of: &Fields, shape: &Shape, siz
     let weighted = shape.weighted;
     let counting = |op: CalcOp| matches!(op, CalcOp::Quantile(_) | CalcOp::Heatmap | CalcOp::CountDistinct);
     let n_counting = (0..of.fields.len()).filter(|f| of.ops(plan, *f).any(counting)).count();
-    let room = (run.memory_bytes_max / (4 * sizes.threads.max(1) * n_counting.max(1))).min(COUNTER_BYTES);
-    let fits_into = |bytes: usize, room: usize| sizes.n_cells.is_some_and(|n| n.saturating_mul(bytes) <= room);
-    let fits = |bytes: usize| fits_into(bytes, room);
-    // Setting up counters must not cost more than what is counted in them.
+    // Setting up counters of a piece must not cost more than what is counted in them.
     let worth = sizes.piece_rows.map_or(usize::MAX, |rows| (rows as usize).saturating_mul(PIECE_ROW_BYTES));
+    let room = (run.memory_bytes_max / (4 * sizes.threads.max(1) * n_counting.max(1))).min(COUNTER_BYTES).min(worth);
+    let fits = |bytes: usize| sizes.n_cells.is_some_and(|n| n.saturating_mul(bytes) <= room);
     let fields = of.fields.iter().enumerate().map(|(f, field)| {
         let FieldRange { range, whole, .. } = shape.ranges[f];
         let has = |wanted: &[CalcOp]| of.ops(plan, f).any(|op| wanted.contains(&op));
         let shares: Vec<f64> = of.ops(plan, f).filter_map(|op| if let CalcOp::Quantile(q) = op { Some(q) } else { None }).collect();
         let quantiles = (!shares.is_empty()).then(|| {
             let q = QuantilePlan::new(shares, range, whole, weighted);
-            Arc::new(if fits_into(q.cell_bytes(), room.min(worth)) { q } else { q.without_buckets() })
+            Arc::new(if fits(q.cell_bytes()) { q } else { q.without_buckets() })
         });
         let distinct = has(&[CalcOp::CountDistinct]).then(|| match sizes.distinct[f] {
             Some(bound) if fits(bound / 8 + 24) => DistinctPlan::Bits(bound),

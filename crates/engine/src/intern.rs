@@ -14,7 +14,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use store::Segment;
 
 /// Events in a piece of an answer, on average at least: with fewer, reading them is as fast as adding up pieces.
-const CHUNK_ROWS: u64 = 16_384;
+const CHUNK_ROWS: u64 = 8_192;
 
 /// What makes two cells the same value. Text is known by its hash, everything else by its bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

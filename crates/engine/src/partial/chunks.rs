@@ -12,17 +12,19 @@ use std::sync::{Arc, Weak};
 use store::Segment;
 use store::segment::Scratch;
 
-/// Chunks of a question at most.
-const CHUNKS_MAX: i64 = 128;
+/// Short chunks of a question at most.
+const CHUNKS_MAX: i64 = 512;
 /// With fewer chunks than this nothing is kept: reading is as fast.
 const CHUNKS_MIN: i64 = 4;
-/// Short chunks that a long one is as long as: where it is whole and no longer new, one piece takes the place of many.
-const SHORT_PER_LONG: i64 = 16;
+/// Chunks that the next longer one takes the place of, where it is whole and no longer new.
+const WIDER: i64 = 4;
+/// The longest chunk is no longer than this part of the range: several threads have enough to do.
+const LONGEST: i64 = 8;
 /// The shortest chunk of a question without granularity.
 const SHORTEST_NS: i64 = 1 << 30;
 
 /// One part of the range.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Chunk {
     pub(super) start_ns: TimeNs,
     pub(super) end_ns: TimeNs,
@@ -32,11 +34,15 @@ pub(super) struct Chunk {
     pub(super) segments: Vec<u64>,
 }
 
-/// The parts of a range, in order of time; those without events are left out.
+/// The parts of a range, in order of time, as long ones as there can be; those without events are left out.
 #[derive(Debug)]
 pub(super) struct Chunks {
     pub(super) length_ns: i64,
     pub(super) list: Vec<Chunk>,
+    /// Position of the first short chunk in all time.
+    first: i64,
+    /// For each short chunk the segments with events in it.
+    segments: Vec<Vec<u64>>,
 }
 
 /// The chunks in which a segment has events.
@@ -127,41 +133,59 @@ impl Chunks {
             length_ns = length_ns.checked_mul(2)?;
         }
         let (first, last) = (first.div_euclid(length_ns), last.div_euclid(length_ns));
-        let is_whole = |start_ns: TimeNs, end_ns: TimeNs| start_ns >= plan.start_ns && end_ns <= plan.end_ns;
-        let mut list: Vec<Chunk> = Vec::new();
-        // For each short chunk of the range the position of the one that holds it.
-        let mut held_by: Vec<usize> = Vec::new();
-        let mut index = first;
-        while index <= last {
-            let start_ns = index.checked_mul(length_ns)?;
-            let long_ns = length_ns.checked_mul(SHORT_PER_LONG)?;
-            let long = index.rem_euclid(SHORT_PER_LONG) == 0
-                && index + SHORT_PER_LONG <= last
-                && is_whole(start_ns, start_ns.checked_add(long_ns)?);
-            let (n, length_ns) = if long { (SHORT_PER_LONG, long_ns) } else { (1, length_ns) };
-            let end_ns = start_ns.checked_add(length_ns)?;
-            held_by.extend((0..n).map(|_| list.len()));
-            list.push(Chunk {
-                start_ns: start_ns.max(plan.start_ns),
-                end_ns: end_ns.min(plan.end_ns),
-                place: is_whole(start_ns, end_ns).then(|| (length_ns, start_ns.div_euclid(length_ns))),
-                segments: Vec::new(),
-            });
-            index += n;
-        }
+        let longest_ns = plan.end_ns.saturating_sub(plan.start_ns) / LONGEST;
+        let mut segments = vec![Vec::new(); (last - first) as usize + 1];
         for segment in overlapping {
             for index in caches.occupancy.of(segment, length_ns)?.iter() {
-                let held_by = usize::try_from(index - first).ok().and_then(|i| held_by.get(i));
-                if let Some(chunk) = held_by.and_then(|i| list.get_mut(*i)) {
-                    chunk.segments.push(segment.id());
+                if let Some(short) = usize::try_from(index - first).ok().and_then(|i| segments.get_mut(i)) {
+                    short.push(segment.id());
                 }
             }
         }
-        list.retain_mut(|chunk| {
-            chunk.segments.sort_unstable();
-            chunk.segments.dedup();
-            !chunk.segments.is_empty()
-        });
-        Some(Chunks { length_ns, list })
+        let mut chunks = Chunks { length_ns, list: Vec::new(), first, segments };
+        let mut index = first;
+        while index <= last {
+            let start_ns = index.checked_mul(length_ns)?;
+            let mut n = 1;
+            loop {
+                let wider = n * WIDER;
+                let end_ns = start_ns.checked_add(length_ns.checked_mul(wider)?)?;
+                let fits = index.rem_euclid(wider) == 0 && index + wider <= last && end_ns.saturating_sub(start_ns) <= longest_ns;
+                if !fits || start_ns < plan.start_ns || end_ns > plan.end_ns {
+                    break;
+                }
+                n = wider;
+            }
+            let end_ns = start_ns.checked_add(length_ns * n)?;
+            let is_whole = start_ns >= plan.start_ns && end_ns <= plan.end_ns;
+            let place = is_whole.then(|| (length_ns * n, index.div_euclid(n)));
+            let part = Chunk { start_ns: start_ns.max(plan.start_ns), end_ns: end_ns.min(plan.end_ns), place, segments: Vec::new() };
+            chunks.list.extend(chunks.inhabited(part, index, n));
+            index += n;
+        }
+        Some(chunks)
+    }
+
+    /// A chunk of `n` short ones from `index` on with its segments; none if it has no events.
+    fn inhabited(&self, mut chunk: Chunk, index: i64, n: i64) -> Option<Chunk> {
+        let from = (index - self.first) as usize;
+        let short = self.segments.get(from..from + n as usize).unwrap_or_default();
+        chunk.segments = short.iter().flatten().copied().collect();
+        chunk.segments.sort_unstable();
+        chunk.segments.dedup();
+        (!chunk.segments.is_empty()).then_some(chunk)
+    }
+
+    /// The shorter chunks in the place of a long one; nothing for the shortest.
+    pub(super) fn parts(&self, chunk: &Chunk) -> Vec<Chunk> {
+        let Some((length_ns, index)) = chunk.place.filter(|(length_ns, _)| *length_ns > self.length_ns) else { return Vec::new() };
+        let (length_ns, n) = (length_ns / WIDER, length_ns / WIDER / self.length_ns);
+        let part = |i: i64| {
+            let index = index * WIDER + i;
+            let (start_ns, end_ns) = (index * length_ns, (index + 1) * length_ns);
+            let part = Chunk { start_ns, end_ns, place: Some((length_ns, index)), segments: Vec::new() };
+            self.inhabited(part, index * n, n)
+        };
+        (0..WIDER).filter_map(part).collect()
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! Owns: what a piece is kept under. Never does: make pieces.
 
-use super::chunks::Chunks;
+use super::QUESTION_BYTES_MAX;
+use super::chunks::{Chunk, Chunks};
 use super::piece::Piece;
 use crate::intern::ColumnIds;
 use crate::plan::Plan;
@@ -10,6 +11,7 @@ use crate::scan::place::Source;
 use hashbrown::HashMap;
 use model::query::Combination;
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -34,6 +36,53 @@ struct Question {
     refused: bool,
     bytes: usize,
     last_used: u64,
+}
+
+impl Question {
+    fn piece(&self, chunk: &Chunk) -> Option<Arc<Piece>> {
+        let kept = self.pieces.get(&chunk.place?)?;
+        (*kept.segments == *chunk.segments).then(|| Arc::clone(&kept.piece))
+    }
+
+    /// What is known of chunks, or of parts of them.
+    fn known(&self, chunks: &Chunks) -> Known {
+        let mut known = Known::default();
+        for chunk in &chunks.list {
+            let from = known.parts.len();
+            self.add(chunks, chunk, &mut known);
+            known.of.push(from..known.parts.len());
+        }
+        known
+    }
+
+    fn add(&self, chunks: &Chunks, chunk: &Chunk, known: &mut Known) {
+        let (piece, from) = (self.piece(chunk), known.parts.len());
+        if piece.is_none() && !self.pieces.is_empty() {
+            for part in chunks.parts(chunk) {
+                self.add(chunks, &part, known);
+            }
+            if known.pieces[from..].iter().any(Option::is_some) {
+                return;
+            }
+            known.parts.truncate(from);
+            known.pieces.truncate(from);
+        }
+        known.parts.push(chunk.clone());
+        known.pieces.push(piece);
+    }
+
+    fn measure(&mut self) {
+        self.bytes = 512 + self.pieces.values().map(|k| k.piece.bytes + k.segments.len() * 8 + 64).sum::<usize>();
+    }
+}
+
+/// Chunks whose pieces are known, and those that have to be read.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) parts: Vec<Chunk>,
+    pub(super) pieces: Vec<Option<Arc<Piece>>>,
+    /// For each chunk of the question its parts: itself, unless some parts of it are known and it is not.
+    pub(super) of: Vec<Range<usize>>,
 }
 
 /// All pieces that are kept.
@@ -61,11 +110,10 @@ fn flat((columns, distinct): Numbers<'_>) -> impl Iterator<Item = &Arc<ColumnIds
 }
 
 impl Pieces {
-    /// The pieces of the chunks of a question, as far as they are known; none if it is not to be answered from pieces.
-    pub(super) fn find(&self, key: &str, chunks: &Chunks, context: &[u8], numbers: Numbers<'_>) -> Option<Vec<Option<Arc<Piece>>>> {
+    /// The pieces of a question, as far as they are known; none if it is not to be answered from pieces.
+    pub(super) fn find(&self, key: &str, chunks: &Chunks, context: &[u8], numbers: Numbers<'_>) -> Option<Known> {
         let mut questions = self.questions.lock();
-        let mut found = vec![None; chunks.list.len()];
-        let Some(question) = questions.get_mut(key) else { return Some(found) };
+        let Some(question) = questions.get_mut(key) else { return Some(Question::default().known(chunks)) };
         if question.refused {
             return None;
         }
@@ -74,18 +122,14 @@ impl Pieces {
             && question.numbers.iter().zip(flat(numbers)).all(|(a, b)| Arc::ptr_eq(a, b));
         if !same {
             questions.remove(key);
-            return Some(found);
+            return Some(Question::default().known(chunks));
         }
         question.last_used = self.tick.fetch_add(1, Ordering::Relaxed);
-        for (found, chunk) in found.iter_mut().zip(&chunks.list) {
-            let kept = chunk.place.and_then(|place| question.pieces.get(&place));
-            *found = kept.filter(|k| *k.segments == *chunk.segments).map(|k| Arc::clone(&k.piece));
-        }
-        Some(found)
+        Some(question.known(chunks))
     }
 
     /// Keeps the pieces of whole chunks.
-    pub(super) fn keep(&self, key: String, chunks: &Chunks, context: &[u8], numbers: Numbers<'_>, pieces: &[Option<Arc<Piece>>]) {
+    pub(super) fn keep(&self, key: String, chunks: &Chunks, context: &[u8], numbers: Numbers<'_>, pieces: &[(&Chunk, Arc<Piece>)]) {
         let mut questions = self.questions.lock();
         let question = questions.entry(key).or_default();
         question.context = context.to_vec();
@@ -100,14 +144,20 @@ impl Pieces {
                 start_ns < to && start_ns.saturating_add(*length_ns) > from
             });
         }
-        for (chunk, piece) in chunks.list.iter().zip(pieces) {
-            if let (Some(place), Some(piece)) = (chunk.place, piece)
-                && piece.complete
-            {
+        for (chunk, piece) in pieces {
+            if let Some(place) = chunk.place.filter(|_| piece.complete) {
                 question.pieces.insert(place, Kept { segments: chunk.segments.as_slice().into(), piece: Arc::clone(piece) });
             }
         }
-        question.bytes = 512 + question.pieces.values().map(|k| k.piece.bytes + k.segments.len() * 8 + 64).sum::<usize>();
+        question.measure();
+        // Parts of longer chunks are kept for late events, and for when the start of the range cuts through; not at any price.
+        if question.bytes > QUESTION_BYTES_MAX {
+            question.pieces.retain(|place, _| chunks.list.iter().any(|c| c.place == Some(*place)));
+            question.measure();
+        }
+        if question.bytes > QUESTION_BYTES_MAX {
+            *question = Question { refused: true, bytes: 512, last_used: question.last_used, ..Question::default() };
+        }
     }
 
     /// Remembers that a question is better answered without pieces.
@@ -123,6 +173,14 @@ impl Pieces {
 
     pub(crate) fn made(&self) -> u64 {
         self.made.load(Ordering::Relaxed)
+    }
+
+    /// The lengths of kept chunks that begin at a time or later.
+    #[cfg(test)]
+    pub(super) fn lengths_from(&self, from_ns: i64) -> std::collections::BTreeSet<i64> {
+        let questions = self.questions.lock();
+        let places = questions.values().flat_map(|q| q.pieces.keys());
+        places.filter(|(length_ns, index)| length_ns * index >= from_ns).map(|place| place.0).collect()
     }
 
     #[cfg(test)]

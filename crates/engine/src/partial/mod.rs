@@ -7,6 +7,7 @@
 //!
 //! Owns: which questions are answered from pieces, making the missing ones, adding them up. Never does: read blocks.
 
+mod add;
 mod chunks;
 mod keep;
 mod piece;
@@ -14,23 +15,17 @@ mod piece;
 pub(crate) use chunks::Occupancy;
 pub(crate) use keep::Pieces;
 
-use crate::calc::count::SKIP;
+use crate::calc::CalcPlan;
 use crate::calc::pack::context;
-use crate::calc::quantile::EXACT;
-use crate::calc::{CalcPlan, States};
 use crate::execute::{Fields, Question, Sizes, plan_calcs};
 use crate::intern::{Caches, ColumnIds};
 use crate::memory::Budget;
 use crate::plan::Plan;
 use crate::run::{Run, parallel};
-use crate::scan::group::{GroupPlan, Groups};
-use crate::scan::keys::{KeyColumn, Numbering};
 use crate::scan::place::Source;
 use crate::scan::prepare::{Prepared, Shape, Wanted, prepare};
-use crate::view::{Table, View};
-use crate::{Answer, CalcOp, EngineError, Meta, OrderKey, Progress};
-use chunks::Chunks;
-use model::TimeNs;
+use crate::{Answer, CalcOp, EngineError, Progress};
+use chunks::{Chunk, Chunks};
 use parking_lot::Mutex;
 use piece::{Maker, Piece};
 use std::sync::Arc;
@@ -39,8 +34,10 @@ use std::time::Instant;
 
 /// Bytes of the pieces of one question, beyond which it is answered without.
 const QUESTION_BYTES_MAX: usize = 96 << 20;
-/// Stretches of missing chunks that are read one by one; more are read as one, with what lies between them.
+/// Stretches of missing chunks that are made ready one by one; more are made ready as one, with what lies between them.
 const STRETCHES_MAX: usize = 4;
+/// A further thread for so many rows to be read: it has to be started.
+const ROWS_PER_THREAD: u64 = 1 << 16;
 /// How often progress is told.
 const PROGRESS_EVERY: std::time::Duration = std::time::Duration::from_millis(50);
 
@@ -79,13 +76,13 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
         asked.wanted.fields.iter().map(|(f, distinct)| distinct.then(|| caches.column(f.name()))).collect();
     let context = context(&asked.calcs(None, &distinct, None));
     let key = keep::key(source, plan, run.totals, chunks.length_ns);
-    let Some(mut pieces) = caches.pieces.find(&key, &chunks, &context, (&columns, &distinct)) else { return Ok(None) };
-    let missing: Vec<usize> = (0..chunks.list.len()).filter(|i| pieces[*i].is_none()).collect();
+    let Some(mut found) = caches.pieces.find(&key, &chunks, &context, (&columns, &distinct)) else { return Ok(None) };
+    let missing: Vec<usize> = (0..found.parts.len()).filter(|i| found.pieces[*i].is_none()).collect();
     let budget = Budget::new(run);
     budget.reserve(source.overlays.bytes(), "calculated fields", "calculate fewer fields, or narrow the time range")?;
     if !missing.is_empty() {
-        let made = Work { asked, chunks: &chunks, columns: &columns, distinct: &distinct, budget: &budget }.make(&mut pieces, &missing);
-        match made {
+        let work = Work { asked, parts: &found.parts, columns: &columns, distinct: &distinct, budget: &budget };
+        match work.make(&mut found.pieces, &missing) {
             Ok(true) => {}
             // Without pieces there may be room.
             Ok(false) | Err(EngineError::Memory { .. }) => {
@@ -95,7 +92,23 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
             Err(e) => return Err(e),
         }
         caches.pieces.count_made(missing.len());
-        caches.pieces.keep(key, &chunks, &context, (&columns, &distinct), &pieces);
+    }
+    // Parts of a chunk that is whole by now become one.
+    let (mut pieces, mut new) = (Vec::new(), Vec::new());
+    for (chunk, of) in chunks.list.iter().zip(&found.of) {
+        let parts: Vec<Arc<Piece>> = found.pieces[of.clone()].iter().flatten().map(Arc::clone).collect();
+        let joined = if of.len() > 1 && parts.iter().all(|p| p.complete) { asked.join(&parts, &columns, &distinct)? } else { None };
+        match joined.map(Arc::new) {
+            Some(joined) => {
+                new.push((chunk, Arc::clone(&joined)));
+                pieces.push(Some(joined));
+            }
+            None => pieces.extend(parts.into_iter().map(Some)),
+        }
+    }
+    new.extend(missing.iter().filter_map(|i| Some((&found.parts[*i], Arc::clone(found.pieces[*i].as_ref()?)))));
+    if !new.is_empty() {
+        caches.pieces.keep(key, &chunks, &context, (&columns, &distinct), &new);
     }
     if !pieces.is_empty() && pieces.iter().flatten().all(|p| !p.complete && p.rows_done == 0) {
         return Err(EngineError::Deadline);
@@ -109,180 +122,13 @@ impl Asked<'_> {
         let sizes = Sizes { n_cells, buckets: None, distinct: bounds, threads: 1, piece_rows };
         plan_calcs(self.plan, self.run, self.fields, self.shape, &sizes)
     }
-
-    /// The states of all groups, those at [`SKIP`] left out.
-    fn add_up(&self, calcs: &CalcPlan, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize) -> Result<States, EngineError> {
-        let mut states = States::new(calcs);
-        states.resize(n_groups, n_groups);
-        for (piece, places) in pieces.iter().zip(places) {
-            self.run.go_on()?;
-            states.absorb(&piece.cells, places);
-        }
-        Ok(states)
-    }
-
-    /// The fields that decide which groups are in the answer, if that leaves out some groups and some fields.
-    fn deciding(&self, n_groups: usize) -> Option<Vec<bool>> {
-        let plan = self.plan;
-        // The scale of a heatmap is that of all groups.
-        if n_groups <= plan.limit || self.run.totals || plan.calculations.iter().any(|c| c.op == CalcOp::Heatmap) {
-            return None;
-        }
-        let ordered = plan.orders.iter().filter_map(|o| if let OrderKey::Calc(c) = o.key { Some(c) } else { None });
-        let by_default = plan.orders.is_empty().then_some(0);
-        let mut deciding = vec![false; self.fields.n()];
-        for calc in plan.havings.iter().map(|h| h.calc).chain(ordered).chain(by_default) {
-            // A formula may look at anything.
-            if let Some(field) = self.fields.of_calc.get(calc)? {
-                deciding[*field] = true;
-            }
-        }
-        deciding.contains(&false).then_some(deciding)
-    }
-
-    /// The fields of which some group has so many numbers that its percentiles are not exact.
-    fn not_exact(&self, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize) -> Vec<usize> {
-        let is_so = |field: &usize| {
-            let mut n_numbers = vec![0; n_groups];
-            pieces.iter().zip(places).any(|(piece, places)| {
-                piece.cells.quantiles(*field).is_some_and(|quantiles| {
-                    places.iter().enumerate().any(|(i, place)| {
-                        let n = &mut n_numbers[*place as usize];
-                        *n += quantiles.n_numbers(i);
-                        *n >= u32::from(EXACT)
-                    })
-                })
-            })
-        };
-        (0..self.fields.n()).filter(is_so).collect()
-    }
-
-    /// Adds up the pieces; `rows_missing` were planned for pieces that are not there.
-    fn assemble(
-        &self,
-        pieces: &[Option<Arc<Piece>>],
-        rows_missing: u64,
-        columns: &[Arc<ColumnIds>],
-        distinct: &[Option<Arc<ColumnIds>>],
-    ) -> Result<Answer, EngineError> {
-        let key = |ids: &Arc<ColumnIds>| KeyColumn { ids: Arc::clone(ids), numbering: Numbering::Interned, bound: u64::from(u32::MAX) };
-        let keys: Vec<KeyColumn> = columns.iter().map(key).collect();
-        let there: Vec<&Piece> = pieces.iter().flatten().map(|p| &**p).collect();
-        let Numbered { mut groups, mut places } = Numbered::of(&there, &keys);
-        let mut not_exact = Vec::new();
-        // Of many groups only those of the answer are added up in full.
-        if let Some(deciding) = self.deciding(groups.len()) {
-            let calcs = self.calcs(Some(groups.len()), distinct, None).only(&deciding);
-            let states = self.add_up(&calcs, &there, &places, groups.len())?;
-            not_exact = self.not_exact(&there, &places, groups.len());
-            let view = View::new(&calcs, states, None, self.run.threads);
-            let table = Table::new(&keys, groups, view, None, &self.fields.of_calc, Meta::default(), false);
-            let mut chosen = Groups::new(group_plan(&keys), false);
-            let mut position = vec![SKIP; table.n_groups()];
-            for g in table.selected(self.plan) {
-                let ids: Vec<u32> = table.groups().ids(g as usize, keys.len()).iter().map(|id| *id as u32).collect();
-                position[g as usize] = chosen.insert(&ids);
-            }
-            places.iter_mut().flatten().for_each(|place| *place = position[*place as usize]);
-            groups = chosen;
-        }
-        let n_groups = groups.len();
-        let calcs = self.calcs(Some(n_groups), distinct, None);
-        let states = self.add_up(&calcs, &there, &places, n_groups)?;
-        let mut meta = Meta { coverage: 1.0, ..Meta::default() };
-        let (mut segments, mut done, mut planned) = (Vec::new(), 0, rows_missing);
-        for piece in &there {
-            meta.rows_scanned += piece.rows_scanned;
-            meta.rows_matched += piece.rows_matched;
-            segments.extend_from_slice(&piece.segments);
-            done += piece.rows_done;
-            planned += piece.rows_planned;
-        }
-        segments.sort_unstable();
-        segments.dedup();
-        meta.segments = segments.len() as u64;
-        if !pieces.iter().all(|p| p.as_ref().is_some_and(|p| p.complete)) {
-            meta.coverage = (done as f64 / planned.max(1) as f64).min(1.0 - f64::EPSILON);
-            meta.note_partial();
-        }
-        let mut view = View::new(&calcs, states, None, self.run.threads);
-        not_exact.into_iter().for_each(|field| view.blur(field));
-        view.add_scales(self.plan, self.fields, &mut meta);
-        let table = Table::new(&keys, groups, view, None, &self.fields.of_calc, meta, self.run.totals);
-        let selected = table.selected(self.plan);
-        let mut answer = table.answer(self.plan, None);
-        if self.plan.series {
-            let mut place = vec![SKIP; n_groups];
-            for (i, g) in selected.iter().enumerate() {
-                place[*g as usize] = i as u32;
-            }
-            for (piece, places) in there.iter().zip(&places) {
-                let mut points: Vec<(TimeNs, u32, usize)> = Vec::new();
-                for (i, (time, group, _)) in piece.points.iter().enumerate() {
-                    let position = place.get(places[*group as usize] as usize).copied().unwrap_or(SKIP);
-                    if position != SKIP {
-                        points.push((*time, position, i));
-                    }
-                }
-                points.sort_unstable();
-                let n_labels = keys.len();
-                for (time, position, i) in points {
-                    let mut row = Vec::with_capacity(n_labels + self.plan.calculations.len());
-                    row.extend_from_slice(&answer.results[position as usize][..n_labels]);
-                    row.extend(piece.points[i].2.iter().enumerate().map(|(c, v)| table.view().unpack(v, self.fields.of_calc[c])));
-                    answer.series.push((time, row));
-                }
-                for (time, values) in &piece.total_points {
-                    let mut row = vec![crate::Cell::Null; n_labels];
-                    row.extend(values.iter().enumerate().map(|(c, v)| table.view().unpack(v, self.fields.of_calc[c])));
-                    answer.total_series.push((*time, row));
-                }
-            }
-        }
-        Ok(answer)
-    }
-}
-
-/// The plan of groups that are numbered as they come.
-fn group_plan(keys: &[KeyColumn]) -> Arc<GroupPlan> {
-    Arc::new(if keys.is_empty() { GroupPlan::One } else { GroupPlan::tables(keys) })
-}
-
-/// The groups of some pieces together.
-struct Numbered {
-    groups: Groups,
-    /// For each piece the position of each of its groups.
-    places: Vec<Vec<u32>>,
-}
-
-impl Numbered {
-    fn of(pieces: &[&Piece], keys: &[KeyColumn]) -> Numbered {
-        let mut groups = Groups::new(group_plan(keys), false);
-        let all = || pieces.iter().flat_map(|p| &p.groups);
-        let places = match keys.len() {
-            0 => pieces.iter().map(|p| vec![0; p.n_groups]).collect(),
-            // By table, unless the numbers lie far apart.
-            1 if all().max().is_none_or(|max| *max as usize <= 64 * 1024 + 4 * all().count()) => {
-                let mut known = vec![SKIP; all().max().map_or(0, |max| *max as usize + 1)];
-                let mut place = |id: &u32| {
-                    let known = &mut known[*id as usize];
-                    if *known == SKIP {
-                        *known = groups.insert(&[*id]);
-                    }
-                    *known
-                };
-                pieces.iter().map(|p| p.groups.iter().map(&mut place).collect()).collect()
-            }
-            n => pieces.iter().map(|p| p.groups.chunks_exact(n).map(|ids| groups.insert(ids)).collect()).collect(),
-        };
-        Numbered { groups, places }
-    }
 }
 
 /// Making of pieces.
 struct Work<'a> {
     asked: &'a Asked<'a>,
-    chunks: &'a Chunks,
+    /// Of which the pieces of some are missing.
+    parts: &'a [Chunk],
     columns: &'a [Arc<ColumnIds>],
     distinct: &'a [Option<Arc<ColumnIds>>],
     budget: &'a Budget,
@@ -293,14 +139,16 @@ impl Work<'_> {
     fn make(&self, pieces: &mut [Option<Arc<Piece>>], missing: &[usize]) -> Result<bool, EngineError> {
         let run = self.asked.run;
         let stretches = self.stretches(missing)?;
-        let mut tasks: Vec<(&Stretch<'_>, usize)> = stretches.iter().flat_map(|s| s.chunks.clone().map(move |c| (s, c))).collect();
+        let is_missing = |chunk: &usize| pieces[*chunk].is_none();
+        let mut tasks: Vec<(&Stretch<'_>, usize)> =
+            stretches.iter().flat_map(|s| s.chunks.clone().filter(is_missing).map(move |c| (s, c))).collect();
         tasks.reverse();
         let made: Mutex<Vec<Option<Arc<Piece>>>> = Mutex::new(pieces.to_vec());
-        tasks.iter().for_each(|(_, chunk)| made.lock()[*chunk] = None);
         let (useless, bytes) = (AtomicBool::new(false), AtomicUsize::new(0));
-        let planned: u64 = stretches.iter().map(|s| s.prepared.rows_planned).sum();
+        let planned: u64 = tasks.iter().map(|(s, c)| s.prepared.units_between(self.parts[*c].start_ns, self.parts[*c].end_ns).1).sum();
         let (rows_done, told, shown) = (AtomicU64::new(0), Mutex::new((run.clock)()), Mutex::new((run.clock)()));
-        let results = parallel(run.threads, tasks.len(), |i| {
+        let threads = run.threads.min((planned / ROWS_PER_THREAD) as usize + 1);
+        let results = parallel(threads, tasks.len(), |i| {
             let (stretch, chunk) = tasks[i];
             if useless.load(Ordering::Relaxed) || run.deadline.is_some_and(|d| (run.clock)() >= d) {
                 return self.empty(stretch, chunk).map(|p| made.lock()[chunk] = Some(p));
@@ -340,7 +188,7 @@ impl Work<'_> {
             ranges = vec![whole];
         }
         let stretch = |chunks: std::ops::Range<usize>| {
-            let (first, last) = (&self.chunks.list[chunks.start], &self.chunks.list[chunks.end - 1]);
+            let (first, last) = (&self.parts[chunks.start], &self.parts[chunks.end - 1]);
             let plan = Plan { start_ns: first.start_ns, end_ns: last.end_ns, ..plan.clone() };
             let wanted = Wanted { plan: &plan, fields: wanted.fields.clone(), concurrency: false };
             let prepared = prepare(source, &wanted, caches, run)?;
@@ -355,7 +203,7 @@ impl Work<'_> {
         let alone = run.quiet(1);
         let question =
             Question { run: &alone, caches, fields, shape, budget: self.budget, plan: &stretch.plan, prepared: &stretch.prepared };
-        let chunk = &self.chunks.list[chunk];
+        let chunk = &self.parts[chunk];
         Maker { question, columns: self.columns, distinct: self.distinct, totals: run.totals }.make(chunk)
     }
 
@@ -364,7 +212,7 @@ impl Work<'_> {
         if self.asked.run.cancel.load(Ordering::Relaxed) {
             return Err(EngineError::Cancelled);
         }
-        let chunk = &self.chunks.list[chunk];
+        let chunk = &self.parts[chunk];
         let (_, rows_planned) = stretch.prepared.units_between(chunk.start_ns, chunk.end_ns);
         Ok(Arc::new(Piece { rows_planned, ..Piece::default() }))
     }

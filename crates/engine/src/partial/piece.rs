@@ -44,6 +44,18 @@ pub(crate) struct Piece {
     pub(super) bytes: usize,
 }
 
+impl Piece {
+    /// Says how large it is.
+    pub(super) fn measure(&mut self) {
+        let values = |v: &[PackedValue]| 32 + v.iter().map(PackedValue::bytes).sum::<usize>();
+        self.bytes = size_of::<Piece>()
+            + self.groups.len() * 4
+            + self.cells.bytes()
+            + self.points.iter().map(|p| values(&p.2)).sum::<usize>()
+            + self.total_points.iter().map(|p| values(&p.1)).sum::<usize>();
+    }
+}
+
 /// Makes pieces of one stretch.
 pub(super) struct Maker<'a> {
     pub(super) question: Question<'a>,
@@ -104,20 +116,16 @@ impl Maker<'_> {
         let Some(cells) = states.pack(&occurring, |field, id| self.distinct_number(field, id)) else { return Ok(None) };
         piece.cells = cells;
         let mut places = vec![u32::MAX; n_groups];
+        let mut ids = vec![0; plan.breakdowns.len()];
         for (place, g) in occurring.into_iter().enumerate() {
-            let ids = groups.ids(g as usize, plan.breakdowns.len());
+            groups.read_ids(g as usize, &mut ids);
             let numbers = ids.iter().zip(&prepared.keys).zip(self.columns).map(|((id, key), ids)| number(key, *id, ids));
             places[g as usize] = place as u32;
             piece.groups.extend(numbers);
             piece.n_groups += 1;
         }
         piece.points.iter_mut().for_each(|p| p.1 = places[p.1 as usize]);
-        let values = |v: &[PackedValue]| 32 + v.iter().map(PackedValue::bytes).sum::<usize>();
-        piece.bytes = size_of::<Piece>()
-            + piece.groups.len() * 4
-            + piece.cells.bytes()
-            + piece.points.iter().map(|p| values(&p.2)).sum::<usize>()
-            + piece.total_points.iter().map(|p| values(&p.1)).sum::<usize>();
+        piece.measure();
         debug_assert_eq!(fields.of_calc.len(), plan.calculations.len());
         Ok(Some(piece))
     }

@@ -129,6 +129,27 @@ fn only_new_chunks_are_read_again() {
 }
 
 #[test]
+fn long_chunks_are_put_together_from_short_ones() {
+    let caches = Caches::new(64 << 20).with_chunk_rows(20);
+    let mut segments: Vec<Arc<Segment>> = vec![segment(0, 4000, false)];
+    for (step, from) in (4000..6000).step_by(50).enumerate() {
+        segments.insert(0, segment(from, from + 50, false));
+        let range = format!(r#""start_time":{},"end_time":{}"#, from - 4000, from + 50);
+        let spec = format!(
+            r#"{{"calculations":[{{"op":"P95","column":"ms"}},{{"op":"COUNT_DISTINCT","column":"user"}},{{"op":"HEATMAP","column":"size"}}],
+            "breakdowns":["service"],"granularity":20,{range}}}"#
+        );
+        let before = caches.pieces_made();
+        assert_eq!(ask(&segments, &caches, &spec, true, true), ask(&segments, &caches, &spec, false, true), "step {step}");
+        // Of the new events, and at the ends of the range: what is longer comes from these.
+        let made = caches.pieces_made() - before;
+        assert!(step == 0 || made <= 20, "{made} pieces in step {step}");
+    }
+    let lengths = caches.pieces.lengths_from(4000 * SECOND);
+    assert!(lengths.len() >= 3, "{lengths:?}");
+}
+
+#[test]
 fn pieces_stay_within_their_budget() {
     let caches = Caches::new(200_000).with_chunk_rows(20);
     let segments = [segment(0, 4000, false)];

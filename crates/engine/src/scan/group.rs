@@ -286,6 +286,12 @@ impl Groups {
     /// The numbers of a group's columns.
     pub(crate) fn ids(&self, group: usize, n_columns: usize) -> Vec<u64> {
         let mut ids = vec![0; n_columns];
+        self.read_ids(group, &mut ids);
+        ids
+    }
+
+    /// The same where there is room for them.
+    pub(crate) fn read_ids(&self, group: usize, ids: &mut [u64]) {
         match (&*self.plan, &self.index) {
             (GroupPlan::One, _) => {}
             (GroupPlan::Slots { strides, order, .. }, index) => {
@@ -313,7 +319,6 @@ impl Groups {
             }
             (GroupPlan::Tables(_), Index::Slots(_)) => {}
         }
-        ids
     }
 
     pub(crate) fn memory(&self) -> usize {

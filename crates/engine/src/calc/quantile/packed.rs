@@ -99,6 +99,17 @@ fn add_up<T: PartialEq>(all: &mut Vec<(T, f64)>) {
     });
 }
 
+/// Calls `f` with position and value of what is not nothing.
+fn each_filled<T: Copy + Default + PartialEq>(all: &[T], mut f: impl FnMut(usize, T)) {
+    const STRIDE: usize = 16;
+    for (at, stride) in all.chunks(STRIDE).enumerate() {
+        // Most are empty: without a branch for each.
+        if stride.iter().fold(false, |any, t| any | (*t != T::default())) {
+            stride.iter().enumerate().filter(|(_, t)| **t != T::default()).for_each(|(i, t)| f(at * STRIDE + i, *t));
+        }
+    }
+}
+
 impl Quantiles {
     /// The numbers of some cells, ascending.
     pub(crate) fn pack(&self, cells: &[u32]) -> PackedQuantiles {
@@ -109,56 +120,67 @@ impl Quantiles {
         let place = |cell: u32| place.get(cell as usize).filter(|i| **i != SKIP).map(|i| *i as usize);
         // The kept numbers sorted by cell: count, then place.
         let mut ends = vec![0usize; cells.len() + 1];
-        let each = |f: &mut dyn FnMut(usize, f64, f64)| {
-            for list in 0..super::LISTS {
-                self.kept.each(list, |cell, value, weight| {
-                    if let Some(i) = place(cell) {
-                        f(i, value, weight);
-                    }
-                });
-            }
-        };
-        each(&mut |i, _, _| ends[i + 1] += 1);
+        for list in 0..super::LISTS {
+            self.kept.each(list, |cell, _, _| {
+                if let Some(i) = place(cell) {
+                    ends[i + 1] += 1;
+                }
+            });
+        }
         for i in 1..ends.len() {
             ends[i] += ends[i - 1];
         }
         let mut next = ends.clone();
-        let mut kept = vec![(0.0, 0.0); next.last().copied().unwrap_or(0)];
-        each(&mut |i, value, weight| {
-            // Adding zero makes both zeros one.
-            kept[next[i]] = (value + 0.0, weight);
-            next[i] += 1;
-        });
+        let n_kept = next.last().copied().unwrap_or(0);
+        let weighted = matches!(self.kept, Kept::Weighted(_));
+        let mut values = vec![0.0; n_kept];
+        let mut weights = vec![0.0; if weighted { n_kept } else { 0 }];
+        for list in 0..super::LISTS {
+            self.kept.each(list, |cell, value, weight| {
+                if let Some(i) = place(cell) {
+                    // Adding zero makes both zeros one.
+                    values[next[i]] = value + 0.0;
+                    if weighted {
+                        weights[next[i]] = weight;
+                    }
+                    next[i] += 1;
+                }
+            });
+        }
+        let counted = |cell: usize| self.seen.get(cell) == Some(&EXACT);
+        let is_many =
+            |i: usize, cell: usize| counted(cell) || ends[i + 1] - ends[i] >= usize::from(EXACT) || self.crowded.get(cell) == Some(&true);
+        if !cells.iter().enumerate().any(|(i, cell)| is_many(i, *cell as usize)) {
+            let ends = ends[1..].iter().map(|points| End { points: *points as u32, buckets: 0, many: false }).collect();
+            return PackedQuantiles { ends, points: values, point_weights: Weights::new(weights), ..PackedQuantiles::default() };
+        }
         let mut out = PackedQuantiles::default();
         let (mut point_weights, mut bucket_weights) = (Vec::new(), Vec::new());
         let mut points: Vec<(u64, f64)> = Vec::new();
         let mut buckets: Vec<(u32, f64)> = Vec::new();
         for (i, cell) in cells.iter().enumerate() {
-            let (cell, kept) = (*cell as usize, &kept[ends[i]..ends[i + 1]]);
-            let counted = self.seen.get(cell) == Some(&EXACT);
-            let many = counted || kept.len() >= usize::from(EXACT) || self.crowded.get(cell) == Some(&true);
+            let (cell, span) = (*cell as usize, ends[i]..ends[i + 1]);
+            let kept = values[span.clone()].iter().zip(span).map(|(value, j)| (*value, weights.get(j).copied().unwrap_or(1.0)));
+            let many = is_many(i, cell);
             if many {
                 points.clear();
                 buckets.clear();
                 for (value, weight) in kept {
                     if plan.linear.is_some() || value.abs() < f64::MIN_POSITIVE {
-                        points.push((ordered(*value), *weight));
+                        points.push((ordered(value), weight));
                     } else {
-                        buckets.push(((ordered(*value) >> SHIFT) as u32, *weight));
+                        buckets.push(((ordered(value) >> SHIFT) as u32, weight));
                     }
                 }
-                let n_counters = if counted { width } else { 0 };
-                for key in 0..n_counters {
-                    let weight = match plan.weighted {
-                        true => self.weighted[cell * width + key],
-                        false => f64::from(self.whole[cell * width + key]),
-                    };
-                    match (weight, plan.linear) {
-                        (0.0, _) => {}
-                        _ if key == width - 1 => points.push((ordered(0.0), weight)),
-                        (_, Some(min)) => points.push((ordered((min + key as i64) as f64), weight)),
-                        (_, None) => buckets.push((plan.low + key as u32, weight)),
-                    }
+                let mut counter = |key: usize, weight: f64| match plan.linear {
+                    _ if key == width - 1 => points.push((ordered(0.0), weight)),
+                    Some(min) => points.push((ordered((min + key as i64) as f64), weight)),
+                    None => buckets.push((plan.low + key as u32, weight)),
+                };
+                match (counted(cell), plan.weighted) {
+                    (false, _) => {}
+                    (true, false) => each_filled(&self.whole[cell * width..(cell + 1) * width], |key, n| counter(key, f64::from(n))),
+                    (true, true) => each_filled(&self.weighted[cell * width..(cell + 1) * width], &mut counter),
                 }
                 points.sort_unstable_by_key(|p| p.0);
                 buckets.sort_unstable_by_key(|b| b.0);
@@ -169,8 +191,8 @@ impl Quantiles {
                 out.buckets.extend(buckets.iter().map(|b| b.0));
                 bucket_weights.extend(buckets.iter().map(|b| b.1));
             } else {
-                out.points.extend(kept.iter().map(|p| p.0));
-                point_weights.extend(kept.iter().map(|p| p.1));
+                out.points.extend(kept.clone().map(|p| p.0));
+                point_weights.extend(kept.map(|p| p.1));
             }
             out.ends.push(End { points: out.points.len() as u32, buckets: out.buckets.len() as u32, many });
         }

@@ -1,0 +1,228 @@
+//! Adding up pieces: to the piece of a longer chunk, or to an answer.
+//!
+//! Owns: which groups pieces have in common, and which of them need no more than what decides that they are not in the
+//! answer. Never does: read blocks, keep pieces.
+
+use super::Asked;
+use super::piece::Piece;
+use crate::calc::count::SKIP;
+use crate::calc::quantile::EXACT;
+use crate::calc::{CalcPlan, States};
+use crate::intern::ColumnIds;
+use crate::scan::group::{GroupPlan, Groups};
+use crate::scan::keys::{KeyColumn, Numbering};
+use crate::view::{Table, View};
+use crate::{Answer, CalcOp, Cell, EngineError, Meta, OrderKey};
+use model::TimeNs;
+use std::sync::Arc;
+
+impl Asked<'_> {
+    /// The piece of a chunk from those of its parts; none if it has no such form.
+    pub(super) fn join(
+        &self,
+        parts: &[Arc<Piece>],
+        columns: &[Arc<ColumnIds>],
+        distinct: &[Option<Arc<ColumnIds>>],
+    ) -> Result<Option<Piece>, EngineError> {
+        let keys = key_columns(columns);
+        let parts: Vec<&Piece> = parts.iter().map(|p| &**p).collect();
+        let Numbered { groups, places } = Numbered::of(&parts, &keys);
+        let rows = parts.iter().map(|p| p.rows_matched).sum();
+        let n_groups = groups.len();
+        let calcs = self.calcs(Some(n_groups), distinct, Some(rows));
+        let states = self.add_up(&calcs, &parts, &places, n_groups)?;
+        let all: Vec<u32> = (0..n_groups as u32).collect();
+        let Some(cells) = states.pack(&all, |_, id| id as u32) else { return Ok(None) };
+        let (mut ids, mut numbers) = (vec![0; keys.len()], Vec::with_capacity(n_groups * keys.len()));
+        for g in 0..n_groups {
+            groups.read_ids(g, &mut ids);
+            numbers.extend(ids.iter().map(|id| *id as u32));
+        }
+        let mut joined = Piece { n_groups, groups: numbers, cells, rows_matched: rows, complete: true, ..Piece::default() };
+        for (part, places) in parts.iter().zip(&places) {
+            joined.points.extend(part.points.iter().map(|(time, group, values)| (*time, places[*group as usize], values.clone())));
+            joined.total_points.extend_from_slice(&part.total_points);
+            joined.rows_scanned += part.rows_scanned;
+            joined.rows_planned += part.rows_planned;
+            joined.rows_done += part.rows_done;
+            joined.segments.extend_from_slice(&part.segments);
+        }
+        joined.segments.sort_unstable();
+        joined.segments.dedup();
+        joined.measure();
+        Ok(Some(joined))
+    }
+
+    /// The states of all groups, those at [`SKIP`] left out.
+    fn add_up(&self, calcs: &CalcPlan, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize) -> Result<States, EngineError> {
+        let mut states = States::new(calcs);
+        states.resize(n_groups, n_groups);
+        for (piece, places) in pieces.iter().zip(places) {
+            self.run.go_on()?;
+            states.absorb(&piece.cells, places);
+        }
+        Ok(states)
+    }
+
+    /// The fields that decide which groups are in the answer, if that leaves out some groups and some fields.
+    fn deciding(&self, n_groups: usize) -> Option<Vec<bool>> {
+        let plan = self.plan;
+        // The scale of a heatmap is that of all groups.
+        if n_groups <= plan.limit || self.run.totals || plan.calculations.iter().any(|c| c.op == CalcOp::Heatmap) {
+            return None;
+        }
+        let ordered = plan.orders.iter().filter_map(|o| if let OrderKey::Calc(c) = o.key { Some(c) } else { None });
+        let by_default = plan.orders.is_empty().then_some(0);
+        let mut deciding = vec![false; self.fields.n()];
+        for calc in plan.havings.iter().map(|h| h.calc).chain(ordered).chain(by_default) {
+            // A formula may look at anything.
+            if let Some(field) = self.fields.of_calc.get(calc)? {
+                deciding[*field] = true;
+            }
+        }
+        deciding.contains(&false).then_some(deciding)
+    }
+
+    /// The fields of which some group has so many numbers that its percentiles are not exact.
+    fn not_exact(&self, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize) -> Vec<usize> {
+        let is_so = |field: &usize| {
+            let mut n_numbers = vec![0; n_groups];
+            pieces.iter().zip(places).any(|(piece, places)| {
+                piece.cells.quantiles(*field).is_some_and(|quantiles| {
+                    places.iter().enumerate().any(|(i, place)| {
+                        let n = &mut n_numbers[*place as usize];
+                        *n += quantiles.n_numbers(i);
+                        *n >= u32::from(EXACT)
+                    })
+                })
+            })
+        };
+        (0..self.fields.n()).filter(is_so).collect()
+    }
+
+    /// Adds up the pieces; `rows_missing` were planned for pieces that are not there.
+    pub(super) fn assemble(
+        &self,
+        pieces: &[Option<Arc<Piece>>],
+        rows_missing: u64,
+        columns: &[Arc<ColumnIds>],
+        distinct: &[Option<Arc<ColumnIds>>],
+    ) -> Result<Answer, EngineError> {
+        let keys = key_columns(columns);
+        let there: Vec<&Piece> = pieces.iter().flatten().map(|p| &**p).collect();
+        let Numbered { mut groups, mut places } = Numbered::of(&there, &keys);
+        let mut not_exact = Vec::new();
+        // Of many groups only those of the answer are added up in full.
+        if let Some(deciding) = self.deciding(groups.len()) {
+            let calcs = self.calcs(Some(groups.len()), distinct, None).only(&deciding);
+            let states = self.add_up(&calcs, &there, &places, groups.len())?;
+            not_exact = self.not_exact(&there, &places, groups.len());
+            let view = View::new(&calcs, states, None, self.run.threads);
+            let table = Table::new(&keys, groups, view, None, &self.fields.of_calc, Meta::default(), false);
+            let mut chosen = Groups::new(group_plan(&keys), false);
+            let mut position = vec![SKIP; table.n_groups()];
+            for g in table.selected(self.plan) {
+                let ids: Vec<u32> = table.groups().ids(g as usize, keys.len()).iter().map(|id| *id as u32).collect();
+                position[g as usize] = chosen.insert(&ids);
+            }
+            places.iter_mut().flatten().for_each(|place| *place = position[*place as usize]);
+            groups = chosen;
+        }
+        let n_groups = groups.len();
+        let calcs = self.calcs(Some(n_groups), distinct, None);
+        let states = self.add_up(&calcs, &there, &places, n_groups)?;
+        let mut meta = Meta { coverage: 1.0, ..Meta::default() };
+        let (mut segments, mut done, mut planned) = (Vec::new(), 0, rows_missing);
+        for piece in &there {
+            meta.rows_scanned += piece.rows_scanned;
+            meta.rows_matched += piece.rows_matched;
+            segments.extend_from_slice(&piece.segments);
+            done += piece.rows_done;
+            planned += piece.rows_planned;
+        }
+        segments.sort_unstable();
+        segments.dedup();
+        meta.segments = segments.len() as u64;
+        if !pieces.iter().all(|p| p.as_ref().is_some_and(|p| p.complete)) {
+            meta.coverage = (done as f64 / planned.max(1) as f64).min(1.0 - f64::EPSILON);
+            meta.note_partial();
+        }
+        let mut view = View::new(&calcs, states, None, self.run.threads);
+        not_exact.into_iter().for_each(|field| view.blur(field));
+        view.add_scales(self.plan, self.fields, &mut meta);
+        let table = Table::new(&keys, groups, view, None, &self.fields.of_calc, meta, self.run.totals);
+        let selected = table.selected(self.plan);
+        let mut answer = table.answer(self.plan, None);
+        if self.plan.series {
+            let mut place = vec![SKIP; n_groups];
+            for (i, g) in selected.iter().enumerate() {
+                place[*g as usize] = i as u32;
+            }
+            for (piece, places) in there.iter().zip(&places) {
+                let mut points: Vec<(TimeNs, u32, usize)> = Vec::new();
+                for (i, (time, group, _)) in piece.points.iter().enumerate() {
+                    let position = place.get(places[*group as usize] as usize).copied().unwrap_or(SKIP);
+                    if position != SKIP {
+                        points.push((*time, position, i));
+                    }
+                }
+                points.sort_unstable();
+                let n_labels = keys.len();
+                for (time, position, i) in points {
+                    let mut row = Vec::with_capacity(n_labels + self.plan.calculations.len());
+                    row.extend_from_slice(&answer.results[position as usize][..n_labels]);
+                    row.extend(piece.points[i].2.iter().enumerate().map(|(c, v)| table.view().unpack(v, self.fields.of_calc[c])));
+                    answer.series.push((time, row));
+                }
+                for (time, values) in &piece.total_points {
+                    let mut row = vec![Cell::Null; n_labels];
+                    row.extend(values.iter().enumerate().map(|(c, v)| table.view().unpack(v, self.fields.of_calc[c])));
+                    answer.total_series.push((*time, row));
+                }
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// Columns by whose numbers pieces are kept.
+fn key_columns(columns: &[Arc<ColumnIds>]) -> Vec<KeyColumn> {
+    let key = |ids: &Arc<ColumnIds>| KeyColumn { ids: Arc::clone(ids), numbering: Numbering::Interned, bound: u64::from(u32::MAX) };
+    columns.iter().map(key).collect()
+}
+
+/// The plan of groups that are numbered as they come.
+fn group_plan(keys: &[KeyColumn]) -> Arc<GroupPlan> {
+    Arc::new(if keys.is_empty() { GroupPlan::One } else { GroupPlan::tables(keys) })
+}
+
+/// The groups of some pieces together.
+struct Numbered {
+    groups: Groups,
+    /// For each piece the position of each of its groups.
+    places: Vec<Vec<u32>>,
+}
+
+impl Numbered {
+    fn of(pieces: &[&Piece], keys: &[KeyColumn]) -> Numbered {
+        let mut groups = Groups::new(group_plan(keys), false);
+        let all = || pieces.iter().flat_map(|p| &p.groups);
+        let places = match keys.len() {
+            0 => pieces.iter().map(|p| vec![0; p.n_groups]).collect(),
+            // By table, unless the numbers lie far apart.
+            1 if all().max().is_none_or(|max| *max as usize <= 64 * 1024 + 4 * all().count()) => {
+                let mut known = vec![SKIP; all().max().map_or(0, |max| *max as usize + 1)];
+                let mut place = |id: &u32| {
+                    let known = &mut known[*id as usize];
+                    if *known == SKIP {
+                        *known = groups.insert(&[*id]);
+                    }
+                    *known
+                };
+                pieces.iter().map(|p| p.groups.iter().map(&mut place).collect()).collect()
+            }
+            n => pieces.iter().map(|p| p.groups.chunks_exact(n).map(|ids| groups.insert(ids)).collect()).collect(),
+        };
+        Numbered { groups, places }
+    }
+}
