@@ -48,3 +48,20 @@ def test_flood_of_names():
                 assert {"path": "/x", f"query.k{i}": "v", f"query.j{i}": i} in found
             last = f'"query.k{KEYS - 2}"'
             assert s.count("exploded", [{"column": "meta.overflow", "op": "contains", "value": last}]) == 1
+
+
+def test_one_request_with_too_many_names():
+    """Such a request is kept whole, too, by what it brings before the dataset is known to be full."""
+    names = COLUMNS_MAX + 20_000
+    with Server(env={"WIDEYE_SELF_TELEMETRY": "false"}) as s:
+        events = [{"time": times.T0 + i, "data": {"path": "/x", f"k{i}": i, f"t{i}": "v"}} for i in range(names // 2)]
+        assert [x["status"] for x in s.batch("exploded", events)] == [202] * len(events)
+        full = s.get("/api/v1/datasets").json()[0]
+        assert full["n_rows"] == len(events)
+        assert COLUMNS_MAX <= full["n_columns"] <= COLUMNS_MAX + 1
+        assert full["overflow_events"] >= 9_999
+        assert "columns_full" in s.log(1 << 20)
+        for i in (0, len(events) - 1):
+            [found] = s.events("exploded", [{"column": "path", "op": "=", "value": "/x"}], start_time=times.T0 + i, end_time=times.T0 + i + 1)
+            assert fields(found.data) == {"path": "/x", f"k{i}": i, f"t{i}": "v"}
+        assert s.rss_bytes("VmHWM") < 1000 * MIB

@@ -2,14 +2,18 @@
 //!
 //! Owns: the limits of events, columns and texts, and what a refused event is told. Never does: read any wire format.
 
-use crate::{Context, EventStatus, text::json_string};
-use model::{Batch, BatchBuilder, ColumnId, NS_PER_SECOND, TimeNs};
+use crate::text::{display, json_float, json_string};
+use crate::{Context, EventStatus};
+use model::{Batch, BatchBuilder, ColumnId, Limits, NS_PER_SECOND, OVERFLOW_COLUMN, OVERFLOW_LEFT_OUT, TimeNs, Value};
 use std::borrow::Cow;
 
 /// The column that lists the fields whose text was cut.
 const TRUNCATED_FIELDS: &str = "meta.truncated_fields";
 /// The column that keeps a time that could not be read.
 const INVALID_TIME: &str = "meta.invalid_time";
+
+/// Room for the number of fields that were left out of the overflow.
+const LEFT_OUT_BYTES: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct Rows<'c> {
@@ -95,8 +99,53 @@ impl<'c> Rows<'c> {
             self.abort();
             return refusal;
         }
+        if self.builder.n_columns() > limits.dataset_columns_max {
+            self.overflow();
+        }
         self.builder.end(time, rate);
         EventStatus::Accepted
+    }
+
+    /// Keeps the fields of the event as text that would bring more columns than a dataset may have. One more than that stays, so
+    /// that the store notices and tells.
+    #[cold]
+    fn overflow(&mut self) {
+        let mut over = self.builder.take_columns_after(self.context.limits.dataset_columns_max + 1);
+        if over.is_empty() {
+            return;
+        }
+        let column = self.builder.column(OVERFLOW_COLUMN);
+        if let Some(sent) = self.builder.value_of(column) {
+            over.insert(0, (OVERFLOW_COLUMN.into(), sent));
+        }
+        let (mut json, mut n_left_out) = (String::from("{"), 0);
+        for (name, value) in &over {
+            let before = json.len();
+            if before > 1 {
+                json.push(',');
+            }
+            match value {
+                // What overflowed when the event was exported.
+                Value::Str(text) if **name == *OVERFLOW_COLUMN && text.len() > 2 && text.starts_with('{') && text.ends_with('}') => {
+                    json.push_str(&text[1..text.len() - 1]);
+                }
+                value => {
+                    json_string(&mut json, name);
+                    json.push(':');
+                    json_value(&mut json, value);
+                }
+            }
+            if json.len() + LEFT_OUT_BYTES > Limits::OVERFLOW_BYTES_CEILING {
+                json.truncate(before);
+                n_left_out += 1;
+            }
+        }
+        if n_left_out > 0 {
+            let comma = if json.len() > 1 { "," } else { "" };
+            display(&mut json, format_args!("{comma}\"{OVERFLOW_LEFT_OUT}\":{n_left_out}"));
+        }
+        json.push('}');
+        self.builder.str(column, &json);
     }
 
     #[cold]
@@ -174,8 +223,9 @@ impl<'c> Rows<'c> {
             self.refuse(400, "Event has too many columns.");
             return None;
         }
-        // What the dataset has already is for the store to add; here one request is kept from having more than any may.
-        if self.builder.n_columns() >= limits.dataset_columns_max {
+        // What the dataset has already is for the store to add; here one request is kept from having many more than any may:
+        // an event's go to the overflow at its end. Only what many events share (resources of OTLP) can come to this.
+        if self.builder.n_columns() > limits.dataset_columns_max + limits.event_fields_max + 2 {
             self.refuse(400, "Dataset has too many columns.");
             return None;
         }
@@ -267,6 +317,16 @@ impl<'c> Rows<'c> {
 
     pub(crate) fn hex16(&mut self, column: ColumnId, id: [u8; 16]) {
         self.builder.hex16(column, id);
+    }
+}
+
+fn json_value(out: &mut String, value: &Value) {
+    match value {
+        Value::Null => out.push_str("null"),
+        Value::Bool(b) => display(out, b),
+        Value::Int(i) => display(out, i),
+        Value::Float(f) => json_float(out, *f),
+        Value::Str(text) => json_string(out, text),
     }
 }
 

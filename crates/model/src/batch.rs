@@ -10,8 +10,14 @@ mod tests;
 
 pub use builder::{BatchBuilder, ColumnId};
 
-use crate::{ColumnKind, StrDict, TimeNs};
+use crate::{ColumnKind, StrDict, TimeNs, Value, write_id};
 use std::sync::Arc;
+
+/// The column of text that keeps, as a JSON object, the fields of an event that have no column of their own.
+pub const OVERFLOW_COLUMN: &str = "meta.overflow";
+
+/// In that object: how many fields did not fit in it.
+pub const OVERFLOW_LEFT_OUT: &str = "meta.fields_left_out";
 
 /// The present cells of a column, in row order.
 #[derive(Clone, Debug)]
@@ -63,6 +69,26 @@ impl Values {
             Values::Hex8(_) => ColumnKind::Hex8,
             Values::Hex16(_) => ColumnKind::Hex16,
             Values::Uuid(_) => ColumnKind::Uuid,
+        }
+    }
+
+    /// A cell; ids as text.
+    #[must_use]
+    pub fn value(&self, i: usize) -> Value {
+        let id = |raw: &[u8]| {
+            let mut text = String::new();
+            if let Some(kind) = self.kind().id() {
+                write_id(kind, raw, &mut text);
+            }
+            Value::Str(text)
+        };
+        match self {
+            Values::Str { codes, dict } => Value::Str(String::from_utf8_lossy(dict.get(codes[i])).into_owned()),
+            Values::Int(v) => Value::Int(v[i]),
+            Values::Float(v) => Value::Float(v[i]),
+            Values::Bool(v) => Value::Bool(v[i]),
+            Values::Hex8(v) => id(&v[i]),
+            Values::Hex16(v) | Values::Uuid(v) => id(&v[i]),
         }
     }
 

@@ -2,9 +2,9 @@
 //!
 //! Owns: the registry in memory. Never does: I/O, changing batches (`overflow`).
 
-use crate::{ColumnInfo, Segment, catalog::ColumnRow, overflow::OVERFLOW_COLUMN};
+use crate::{ColumnInfo, Segment, catalog::ColumnRow};
 use hashbrown::HashMap;
-use model::{Batch, ColumnKind, TimeNs};
+use model::{Batch, ColumnKind, OVERFLOW_COLUMN, TimeNs};
 use std::sync::Arc;
 
 #[derive(Clone, Copy, Debug, Default)]

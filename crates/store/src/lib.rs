@@ -48,7 +48,8 @@ mod wal;
 
 pub use check::{CheckFinding, CheckSummary, check};
 pub use error::StoreError;
-pub use overflow::{OVERFLOW_COLUMN, Overflow};
+pub use model::OVERFLOW_COLUMN;
+pub use overflow::Overflow;
 pub use segment::{Segment, SegmentError};
 pub use store::Store;
 pub use types::{

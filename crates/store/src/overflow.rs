@@ -2,22 +2,16 @@
 //!
 //! Owns: that such fields are not lost, and what they look like. Never does: decide which fields they are (`columns`).
 
-use model::{Batch, BatchColumn, Limits, StrDict, Values, write_id};
+use model::{Batch, BatchColumn, Limits, OVERFLOW_COLUMN, OVERFLOW_LEFT_OUT, StrDict, Values};
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, sync::Arc};
-
-/// The column of text that keeps, as a JSON object, the fields of an event that have no column of their own.
-pub const OVERFLOW_COLUMN: &str = "meta.overflow";
-
-/// In that object: how many fields did not fit in it.
-const LEFT_OUT: &str = "meta.fields_left_out";
 
 /// What became of a batch that brought more columns than there is room for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Overflow {
-    /// Events with fields in [`OVERFLOW_COLUMN`].
+    /// Events with fields in [`OVERFLOW_COLUMN`], also those that came with some in it.
     pub events: usize,
-    /// Those fields.
+    /// Fields that were moved there.
     pub fields: usize,
     /// Whether it is the first time for the dataset since the start.
     pub first: bool,
@@ -63,27 +57,9 @@ impl Fields {
     fn text(mut self) -> String {
         if self.left_out > 0 {
             self.comma();
-            self.json.push_str(&format!("\"{LEFT_OUT}\":{}", self.left_out));
+            self.json.push_str(&format!("\"{OVERFLOW_LEFT_OUT}\":{}", self.left_out));
         }
         format!("{{{}}}", self.json)
-    }
-}
-
-fn json(values: &Values, i: usize) -> Json {
-    let id = |raw: &[u8]| {
-        let mut text = String::new();
-        if let Some(kind) = values.kind().id() {
-            write_id(kind, raw, &mut text);
-        }
-        Json::from(text)
-    };
-    match values {
-        Values::Str { codes, dict } => Json::from(String::from_utf8_lossy(dict.get(codes[i]))),
-        Values::Int(v) => Json::from(v[i]),
-        Values::Float(v) => Json::from(v[i]),
-        Values::Bool(v) => Json::from(v[i]),
-        Values::Hex8(v) => id(&v[i]),
-        Values::Hex16(v) | Values::Uuid(v) => id(&v[i]),
     }
 }
 
@@ -103,28 +79,32 @@ pub(crate) fn fold(batch: Batch, over: &[usize]) -> (Batch, Overflow) {
     let Batch { n_rows, times, sample_rates, columns } = batch;
     let mut kept = Vec::with_capacity(columns.len() + 1 - over.len());
     let mut by_row: BTreeMap<u32, Fields> = BTreeMap::new();
-    let (mut over, mut overflow, mut sent) = (over.iter().copied().peekable(), Overflow::default(), Vec::new());
+    let (mut over, mut overflow) = (over.iter().copied().peekable(), Overflow::default());
+    let (mut sent, mut folded) = (Vec::new(), Vec::new());
     for (i, column) in columns.into_iter().enumerate() {
         let ours = &*column.name == OVERFLOW_COLUMN;
         if over.next_if_eq(&i).is_some() {
-            overflow.fields += column.values.len();
-            each_cell(&column, |row, i| by_row.entry(row).or_default().add(&column.name, &json(&column.values, i)));
+            folded.push(column);
         } else if ours {
             sent.push(column);
         } else {
             kept.push(column);
         }
     }
-    overflow.events = by_row.len();
     for column in sent {
         each_cell(&column, |row, i| {
             let fields = by_row.entry(row).or_default();
-            match json(&column.values, i) {
+            match column.values.value(i).to_json() {
                 Json::String(text) => fields.sent(&text),
                 other => fields.add(OVERFLOW_COLUMN, &other),
             }
         });
     }
+    for column in folded {
+        overflow.fields += column.values.len();
+        each_cell(&column, |row, i| by_row.entry(row).or_default().add(&column.name, &column.values.value(i).to_json()));
+    }
+    overflow.events = by_row.len();
     let (mut rows, mut codes, mut dict) = (Vec::new(), Vec::new(), StrDict::default());
     for (row, fields) in by_row {
         rows.push(row);
@@ -164,11 +144,11 @@ mod tests {
         let batch = b.finish();
         let over: Vec<usize> = (0..batch.columns.len()).filter(|i| !["a", OVERFLOW_COLUMN].contains(&&*batch.columns[*i].name)).collect();
         let (batch, overflow) = fold(batch, &over);
-        assert_eq!(overflow, Overflow { events: 2, fields: 4, first: false });
+        assert_eq!(overflow, Overflow { events: 3, fields: 4, first: false });
         assert_eq!(batch.columns.iter().map(|c| &*c.name).collect::<Vec<_>>(), ["a", OVERFLOW_COLUMN]);
         let column = &batch.columns[1];
         assert_eq!(column.rows.as_deref(), Some(&[0, 2, 3][..]));
-        let found: Vec<Json> = (0..3).map(|i| serde_json::from_str(json(&column.values, i).as_str().unwrap()).unwrap()).collect();
+        let found: Vec<Json> = (0..3).map(|i| serde_json::from_str(column.values.value(i).to_json().as_str().unwrap()).unwrap()).collect();
         assert_eq!(found[0], serde_json::json!({"te\"xt": "x\ny", "float": 0.5}));
         assert_eq!(found[1], serde_json::json!({"yes": true, "id": "0123456789abcdef", "old": 1}));
         assert_eq!(found[2], serde_json::json!({"meta.overflow": "no object"}));
@@ -182,6 +162,6 @@ mod tests {
         let text = fields.text();
         assert!(text.len() <= Limits::OVERFLOW_BYTES_CEILING + 64);
         let object: serde_json::Map<String, Json> = serde_json::from_str(&text).unwrap();
-        assert_eq!(object.len() - 1 + object[LEFT_OUT].as_u64().unwrap() as usize, 2_000);
+        assert_eq!(object.len() - 1 + object[OVERFLOW_LEFT_OUT].as_u64().unwrap() as usize, 2_000);
     }
 }

@@ -147,12 +147,32 @@ fn one_bad_event_leaves_its_neighbours() {
 }
 
 #[test]
-fn a_batch_has_no_more_columns_than_a_dataset_may() {
+fn fields_beyond_the_columns_of_a_dataset_are_kept_as_text() {
     let limits = Limits { dataset_columns_max: 3, ..Limits::default() };
-    let body = br#"[{"data":{"a":1,"b":2}},{"data":{"b":1,"c":1,"d":1}},{"data":{"e":2,"a":3}},{"data":{"f":4}}]"#;
+    // One column more than that stays, for the store to notice.
+    let body =
+        br#"[{"data":{"a":1,"b":2}},{"data":{"b":1,"c":1,"d":1,"e":"q\"","f":2.5}},{"data":{"g":true,"a":3}},{"data":{"f":4,"a":"x"}},
+        {"data":{"n":1,"a":"y","meta.overflow":"{\"old\":1}","b":"new kind"}},{"data":{"a":4}},{"data":{"z":1,"meta.overflow":"text"}}]"#;
     let decoded = batch(body, Format::Json, "ds", &Context::new(NOW, &limits)).unwrap();
-    let full = refused(400, "Dataset has too many columns.");
-    assert_eq!(decoded.statuses, [EventStatus::Accepted, full.clone(), EventStatus::Accepted, full]);
+    assert_eq!(decoded.statuses, vec![EventStatus::Accepted; 7]);
+    let (_, batch) = &decoded.writes[0];
+    let mut names: Vec<_> = batch.columns.iter().map(|c| &*c.name).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names, ["a", "b", "c", "d", "meta.overflow"]);
+    let data: Vec<_> = rows(batch).iter().map(|r| r["data"].clone()).collect();
+    assert_eq!(
+        data,
+        [
+            json!({"a": 1, "b": 2}),
+            json!({"b": 1, "c": 1, "d": 1, "meta.overflow": r#"{"e":"q\"","f":2.5}"#}),
+            json!({"a": 3, "meta.overflow": r#"{"g":true}"#}),
+            json!({"a": "x", "meta.overflow": r#"{"f":4}"#}),
+            json!({"a": "y", "b": "new kind", "meta.overflow": r#"{"old":1,"n":1}"#}),
+            json!({"a": 4}),
+            json!({"meta.overflow": r#"{"meta.overflow":"text","z":1}"#}),
+        ]
+    );
 }
 
 #[test]

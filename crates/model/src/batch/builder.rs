@@ -357,6 +357,64 @@ impl BatchBuilder {
         self.times.push(time);
     }
 
+    /// Takes the columns after the first `n` away from the event under construction, which must have brought them: their names
+    /// and values, in the order of the event.
+    pub fn take_columns_after(&mut self, n: usize) -> Vec<(Arc<str>, crate::Value)> {
+        let n = n.max(self.n_logical);
+        let mut taken = Vec::new();
+        if n >= self.logical.len() {
+            return taken;
+        }
+        for i in self.touched.clone().into_iter().filter(|i| *i as usize >= n) {
+            if self.logical[i as usize].last_row == self.row {
+                taken.push((Arc::clone(&self.cold[i as usize].name), self.last_value(i)));
+                self.unset(ColumnId(i));
+            }
+        }
+        // Other columns may have got a kind in between.
+        for (at, p) in self.physical.split_off(self.n_physical).into_iter().enumerate() {
+            if (p.logical as usize) < n {
+                // Its cells, if they are in the log: one, or none.
+                if p.many.is_none() && p.n > 0 {
+                    self.few.rename(p.last, self.physical.len() as u32);
+                }
+                let (old, new) = ((self.n_physical + at) as u32, self.physical.len() as u32);
+                let l = &mut self.logical[p.logical as usize];
+                if l.last_physical == old {
+                    l.last_physical = new;
+                }
+                self.cold[p.logical as usize].physical[p.kind as usize] = new;
+                self.physical.push(p);
+            }
+        }
+        let n_taken = self.touched.iter().filter(|i| **i as usize >= n).count();
+        self.touched.retain(|i| (*i as usize) < n);
+        self.n_unset -= n_taken;
+        self.logical.truncate(n);
+        self.cold.truncate(n);
+        self.names.truncate(n);
+        taken
+    }
+
+    /// The value of a column in the event under construction; ids as text.
+    #[must_use]
+    pub fn value_of(&self, column: ColumnId) -> Option<crate::Value> {
+        self.is_set(column).then(|| self.last_value(column.0))
+    }
+
+    fn last_value(&self, column: u32) -> crate::Value {
+        let p = &self.physical[self.logical[column as usize].last_physical as usize];
+        let short;
+        let values = match &p.many {
+            Some(many) => &many.values,
+            None => {
+                short = self.few.column(p.last, 1, p.kind, self.seed).1;
+                &short
+            }
+        };
+        values.value(values.len() - 1)
+    }
+
     /// Drops the event under construction with all its cells, and the columns that it brought.
     pub fn abort(&mut self) {
         for i in std::mem::take(&mut self.touched) {

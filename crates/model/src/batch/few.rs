@@ -85,6 +85,11 @@ impl Few {
         self.cells[at as usize].before
     }
 
+    /// The column of a cell has another number now.
+    pub(super) fn rename(&mut self, at: u32, column: u32) {
+        self.cells[at as usize].column = column;
+    }
+
     pub(super) fn mark(&self) -> Mark {
         Mark { cells: self.cells.len(), texts: self.texts.len() }
     }
