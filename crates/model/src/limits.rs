@@ -76,6 +76,8 @@ pub struct Limits {
     pub trace_kinds_max: usize,
     /// Slowest examples in one answer.
     pub examples_max: usize,
+    /// Bytes from which on an answer is packed (gzip, zstd) for clients that ask for it.
+    pub answer_packed_bytes_min: usize,
     /// Characters of one answer to an agent (MCP); what is cut is said.
     pub mcp_answer_chars_max: usize,
     /// Bytes of one request of an agent (MCP) over HTTP.
@@ -139,6 +141,7 @@ impl Default for Limits {
             trace_compare_seconds: 3_600,
             trace_kinds_max: 1_000,
             examples_max: 1_000,
+            answer_packed_bytes_min: 4 << 10,
             mcp_answer_chars_max: 20_000,
             mcp_request_bytes_max: 1 << 20,
         }

@@ -23,6 +23,7 @@ mod log;
 mod mcp;
 mod metrics;
 mod otlp;
+mod pack;
 mod route;
 mod runs;
 mod serve;

@@ -7,6 +7,7 @@ use crate::ask::on_engine;
 use crate::auth::{Key, Scope, sent_key};
 use crate::body;
 use crate::error::{Failure, Form};
+use crate::pack::{Packing, pack};
 use crate::telemetry::{Field, Record};
 use axum::body::Body;
 use axum::extract::{RawPathParams, State};
@@ -150,6 +151,7 @@ where
     // Who waits to be told to send is not told to.
     let waits = parts.headers.contains_key(header::EXPECT);
     let (body, rest) = body::share(body);
+    let packing = Packing::wanted(&parts.headers);
     let outcome = match app.guard(&parts).and_then(|()| enter(&app, family, &parts)) {
         Ok(key) => {
             if let Some(key) = &key {
@@ -175,7 +177,11 @@ where
     if family.cors {
         response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
     }
-    response
+    // Acknowledgements are short, and senders are many.
+    if family.scope == Some(Scope::Ingest) {
+        return response;
+    }
+    pack(response, packing, app.settings.limits.answer_packed_bytes_min)
 }
 
 /// A family that looks at nothing before the key.
