@@ -1,6 +1,8 @@
 """wideye map: what it asks, and what it shows."""
 import json
 
+import pytest
+
 from lib import times
 from lib.cli import wideye
 from lib.times import T0
@@ -53,6 +55,12 @@ def test_nothing_matches(server, dataset):
 def test_what_it_asks():
     r = wideye("map", "where root.name = x last 1h", "--service", "a", "--no-inferred", "-n", "5", "--show-spec")
     assert json.loads(r.stdout) == {"dataset": "__all__", "query": {"filters": [{"column": "root.name", "op": "=", "value": "x"}], "time_range": 3600.0}, "services": ["a"], "inferred": False, "limit": 5}
-    wrong = wideye("map", "COUNT by name")
-    assert wrong.returncode != 0 and "where" in wrong.stderr
     assert "Examples:" in wideye("map", "--help").stdout
+
+
+@pytest.mark.parametrize("command", [("map",), ("contrast", "--select", "error = true")])
+@pytest.mark.parametrize("clause", ["COUNT", "EVENTS(name)", "by name", "order by COUNT", "top 5", "limit 5", "every 5m", "having COUNT > 5", "compare 1h"])
+def test_clauses_that_mean_nothing_to_it_are_refused(command, clause):
+    wrong = wideye(*command, f"{clause} last 1h", "--show-spec")
+    assert wrong.returncode != 0 and "takes the clauses" in wrong.stderr, (wrong.stdout, wrong.stderr)
+    assert wideye(*command, "in shop where a = 1 from 2026-01-31 to 2026-02-01 unweighted", "--show-spec").returncode == 0

@@ -267,11 +267,9 @@ pub(crate) struct ContrastArgs {
     pub(crate) ask: AskArgs,
 }
 
-const CONTRAST_HELP: &str = r#"Both populations lie in the time range and meet the conditions of the text. The selection is what --select and its kin
-pick; the baseline is all the rest, unless --against or --against-earlier says otherwise.
+const CONTRAST_HELP: &str = r#"Both populations lie in the time range and meet the conditions of the text. The selection is what --select and its kin pick; the baseline is all the rest, unless --against or --against-earlier says otherwise.
 
-A finding is a condition, or two to four together, that holds for a far larger share of the selection than of the baseline. What chance
-explains is not listed, and neither is what wandered as much before. Clauses and conditions are those of `wideye query`.
+A finding is a condition, or two to four together, that holds for a far larger share of the selection than of the baseline. What chance explains is not listed, and neither is what wandered as much before. Clauses and conditions are those of `wideye query`.
 
 Examples:
   wideye contrast 'in frontend last 2h' --select 'error = true'
@@ -299,9 +297,7 @@ pub(crate) struct MapArgs {
     pub(crate) ask: AskArgs,
 }
 
-const MAP_HELP: &str = r#"A call is a span whose parent is a span of another service. The line of a service tells of the requests that it served, the lines
-below it of the calls that it made; P50 and P95 are durations in the service that is called. A name with ~ sends no spans itself: it
-and its numbers are known from the spans of its callers.
+const MAP_HELP: &str = r#"A call is a span whose parent is a span of another service. The line of a service tells of the requests that it served, the lines below it of the calls that it made; P50 and P95 are durations in the service that is called. A name with ~ sends no spans itself: it and its numbers are known from the spans of its callers.
 
 Clauses and conditions are those of `wideye query`, on the span that a call makes in the service that is called; with root., parent.,
 child. and any. they ask about other spans of the trace.
@@ -404,9 +400,7 @@ pub(crate) struct TraceArgs {
 }
 
 const TRACE_HELP: &str = "\
-Bars are █ where the trace's duration was spent (its critical path), ▒ where it was not, ─ where what is below a span goes on after it.
-◆ is a span event, a link or a line of a log, ✖ a failure. p99.8 beside a duration: slower than 99.8 % of the spans of that service and
-name in the hour before and after. Warnings say what is odd: missing spans, repeated ones, clocks that disagree.
+Bars are █ where the trace's duration was spent (its critical path), ▒ where it was not, ─ where what is below a span goes on after it. ◆ is a span event, a link or a line of a log, ✖ a failure. p99.8 beside a duration: slower than 99.8 % of the spans of that service and name in the hour before and after. Warnings say what is odd: missing spans, repeated ones, clocks that disagree.
 
 Examples:
   wideye trace 7f3a1c0e5b9d4f2a8c6e1d3b5a7f9c0e
@@ -595,5 +589,28 @@ impl clap::FromArgMatches for SettingFlags {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn help_is_wrapped_by_the_terminal_alone() {
+        for command in Cli::command().get_subcommands() {
+            let Some(help) = command.get_after_long_help().or_else(|| command.get_after_help()) else { continue };
+            let help = help.to_string();
+            let lines: Vec<&str> = help.lines().collect();
+            let is_prose = |line: &str| !line.is_empty() && !line.starts_with(' ');
+            for pair in lines.windows(2).filter(|pair| !pair[0].ends_with('.')) {
+                assert!(
+                    !(is_prose(pair[0]) && is_prose(pair[1])),
+                    "{}: a paragraph is one line, else it is broken twice: {pair:?}",
+                    command.get_name()
+                );
+            }
+        }
     }
 }

@@ -43,11 +43,29 @@ fn value(cell: &Cell) -> Value {
     }
 }
 
-fn text(cell: &Cell) -> String {
-    match value(cell) {
-        Value::Str(s) => s,
-        v => v.to_json().to_string(),
+/// Characters of a text in words; the conditions have it whole.
+const TEXT_CHARS_MAX: usize = 120;
+
+/// A value in words. A text that could be read as something else stands in quotes.
+fn written(value: &Value, in_list: bool) -> String {
+    let Value::Str(text) = value else { return value.to_json().to_string() };
+    let plain = !text.is_empty()
+        && text.trim() == text
+        && !text.contains(|c: char| c.is_control() || c == '"' || in_list && (c == ' ' || c == ','))
+        && ![" and ", " or "].iter().any(|glue| text.contains(glue));
+    if plain && text.len() <= TEXT_CHARS_MAX {
+        return text.clone();
     }
+    match text.char_indices().nth(TEXT_CHARS_MAX) {
+        Some((end, _)) => Value::Str(format!("{}…", &text[..end])).to_json().to_string(),
+        None if plain => text.clone(),
+        None => value.to_json().to_string(),
+    }
+}
+
+/// Values in words.
+pub(super) fn listed(values: &[Value]) -> String {
+    values.iter().map(|v| written(v, values.len() > 1)).collect::<Vec<_>>().join(", ")
 }
 
 impl Candidate {
@@ -93,12 +111,13 @@ impl Candidate {
     /// In plain words.
     pub(super) fn words(&self) -> String {
         let name = &self.column;
+        let text = |cell: &Cell| written(&value(cell), false);
         let number = |f: &f64| text(&Cell::number(*f));
         match &self.test {
             Test::Equal(v) => format!("{name} = {}", text(v)),
             Test::NotEqual(v) => format!("{name} is not {}", text(v)),
-            Test::In(values) => format!("{name} is one of {}", values.iter().map(text).collect::<Vec<_>>().join(", ")),
-            Test::StartsWith(text) => format!("{name} starts with {text}"),
+            Test::In(values) => format!("{name} is one of {}", listed(&values.iter().map(value).collect::<Vec<_>>())),
+            Test::StartsWith(beginning) => format!("{name} starts with {}", written(&Value::Str((**beginning).to_owned()), false)),
             Test::Exists => format!("{name} is present"),
             Test::Missing => format!("{name} is missing"),
             Test::From(v) => format!("{name} is {} or more", number(v)),
@@ -159,5 +178,23 @@ mod tests {
         let c = Candidate { column: "user".into(), test: Test::Missing };
         assert!(c.conditions()[0].negate && c.conditions()[0].op == FilterOp::Exists);
         assert_eq!(c.filters(), [json!({"column": "user", "op": "does-not-exist"})]);
+    }
+
+    #[test]
+    fn words_cannot_be_misread() {
+        let is = |text: &str| Candidate { column: "c".into(), test: Test::Equal(Cell::Str(text.into())) }.words();
+        for (text, words) in [
+            ("POST /export", "c = POST /export"),
+            ("", "c = \"\""),
+            ("500", "c = 500"),
+            ("a and b = c", "c = \"a and b = c\""),
+            ("at x\n at y", "c = \"at x\\n at y\""),
+            ("say \"so\"", "c = \"say \\\"so\\\"\""),
+        ] {
+            assert_eq!(is(text), words);
+        }
+        assert_eq!(is(&"é".repeat(1_000)), format!("c = \"{}…\"", "é".repeat(TEXT_CHARS_MAX)));
+        let several = Test::In(vec![Cell::Str("no job, none".into()), Cell::Str("MCLEOD".into()), Cell::Int(5)]);
+        assert_eq!(Candidate { column: "c".into(), test: several }.words(), "c is one of \"no job, none\", MCLEOD, 5");
     }
 }

@@ -2,12 +2,13 @@
 //!
 //! Owns: validation of `ContrastSpec`. Never does: read events.
 
+use super::candidate::listed;
 use crate::check::{Names, conditions, margin_ns, range};
 use crate::{Columns, Computation, Condition, EngineError, Field, Run};
 use model::contrast::{ContrastSpec, Population};
-use model::query::{Combination, FilterOp, QuerySpec};
+use model::query::{Combination, Filter, FilterOp, QuerySpec};
 use model::time::rfc3339;
-use model::{Limits, TimeNs, Value};
+use model::{Limits, NS_PER_SECOND, TimeNs};
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -44,7 +45,7 @@ pub struct ContrastPlan {
     pub usage_mode: bool,
     /// Conditions of a finding, at most; 0: no findings.
     pub max_conditions: usize,
-    /// The question's filters, for those of findings; empty if they are joined by `or`.
+    /// The question's filters, for those of findings; empty if they are joined by `or` and no list of values says the same.
     pub filters: Vec<serde_json::Value>,
     /// How far before and after the times relatives of events are looked for.
     pub margin_ns: i64,
@@ -119,9 +120,25 @@ pub fn check_contrast(spec: &ContrastSpec, known: &dyn Columns, run: &Run, limit
             .ok_or_else(|| EngineError::invalid(format!("max_conditions must be between 0 and {CONDITIONS_MAX}, not {n}")))?,
     };
     let any = query.filter_combination == Some(Combination::Or) && query.filters.len() > 1;
-    let filters = query.filters.iter().filter(|_| !any).filter_map(|f| serde_json::to_value(f).ok()).collect();
+    let joined = if any { one_of(&query.filters).into_iter().collect() } else { query.filters.clone() };
+    let filters = joined.iter().filter_map(|f| serde_json::to_value(f).ok()).collect();
     let usage_mode = query.usage_mode.unwrap_or(false);
     Ok(ContrastPlan { selection, other, rest, columns, limit, usage_mode, max_conditions, filters, margin_ns: margin_ns(limits) })
+}
+
+/// `a = 1 or a in (2, 3)` as one filter, to which others can be joined.
+fn one_of(filters: &[Filter]) -> Option<Filter> {
+    let column = filters.first()?.column.clone();
+    let mut values = Vec::new();
+    for f in filters {
+        match (f.op, &f.value) {
+            _ if f.column != column => return None,
+            (FilterOp::Equal, Some(value)) => values.push(value.clone()),
+            (FilterOp::In, Some(serde_json::Value::Array(several))) => values.extend(several.iter().cloned()),
+            _ => return None,
+        }
+    }
+    Some(Filter { column, op: FilterOp::In, value: Some(values.into()) })
 }
 
 impl ContrastPlan {
@@ -146,35 +163,33 @@ impl ContrastPlan {
 
     /// The selection in words.
     pub(crate) fn selection_words(&self) -> String {
-        self.selection.words(&[])
+        self.selection.words("all events from")
     }
 
     /// The baseline in words.
     pub(crate) fn baseline_words(&self) -> String {
-        if !self.rest {
-            return self.other.words(&[]);
-        }
-        match self.other.groups.as_slice() {
-            [] => "all other events".to_owned(),
-            _ => format!("all other events where {}", self.other.words(&[])),
+        match self.rest {
+            false => self.other.words("all events from"),
+            true if self.other.groups.is_empty() => self.other.words("all other events from"),
+            true => format!("all other events where {}", self.other.words("")),
         }
     }
 }
 
 impl Side {
-    fn words(&self, without: &[(Vec<Condition>, Combination)]) -> String {
-        let groups: Vec<String> = self
-            .groups
-            .iter()
-            .filter(|g| !without.contains(g))
-            .map(|(conditions, combination)| {
-                let glue = if *combination == Combination::Or { " or " } else { " and " };
-                let text = conditions.iter().map(condition_words).collect::<Vec<_>>().join(glue);
-                if *combination == Combination::Or && conditions.len() > 1 { format!("({text})") } else { text }
-            })
-            .collect();
-        let times = format!("{} to {}", rfc3339(self.start_ns), rfc3339(self.end_ns));
-        if groups.is_empty() { format!("events from {times}") } else { format!("{}, {times}", groups.join(" and ")) }
+    /// Its conditions and times; `all`: what it is without conditions.
+    fn words(&self, all: &str) -> String {
+        let groups = self.groups.iter().map(|(conditions, combination)| {
+            let glue = if *combination == Combination::Or { " or " } else { " and " };
+            let text = conditions.iter().map(condition_words).collect::<Vec<_>>().join(glue);
+            if *combination == Combination::Or && conditions.len() > 1 { format!("({text})") } else { text }
+        });
+        let groups: Vec<String> = groups.collect();
+        // Fractions of seconds tell something about short times only.
+        let long = self.end_ns.saturating_sub(self.start_ns) >= 60 * NS_PER_SECOND;
+        let time = |ns: TimeNs| rfc3339(if long { ns.div_euclid(NS_PER_SECOND).saturating_mul(NS_PER_SECOND) } else { ns });
+        let times = format!("{} to {}", time(self.start_ns), time(self.end_ns));
+        if groups.is_empty() { format!("{all} {times}") } else { format!("{}, {times}", groups.join(" and ")) }
     }
 }
 
@@ -207,13 +222,8 @@ fn condition_words(c: &Condition) -> String {
         _ => "?",
     };
     let mut out = format!("{} {op}", c.field.name());
-    for (i, v) in c.values.iter().enumerate() {
-        let separator = if i == 0 { " " } else { ", " };
-        match v {
-            Value::Str(s) => write!(out, "{separator}{s}"),
-            v => write!(out, "{separator}{}", v.to_json()),
-        }
-        .unwrap_or_default();
+    if !c.values.is_empty() {
+        write!(out, " {}", listed(&c.values)).unwrap_or_default();
     }
     out
 }

@@ -124,6 +124,35 @@ fn every_value_is_counted_on_both_sides() {
 }
 
 #[test]
+fn populations_are_told_with_their_times_and_findings_with_filters_that_count_the_same() {
+    let rows = rows(40_000);
+    let segments = segments(&rows, false);
+    let selection = json!({"filters": [{"column": "slow", "op": "=", "value": true}]});
+    let answer = ask(&segments, json!({"query": {"start_time": 0, "end_time": 100}, "selection": selection})).unwrap();
+    assert_eq!(answer.populations.baseline.words, "all other events from 1970-01-01T00:00:00Z to 1970-01-01T00:01:40Z");
+    for (length, times) in
+        [(99.5, "1970-01-01T00:00:00Z to 1970-01-01T00:01:39Z"), (0.5, "1970-01-01T00:00:00Z to 1970-01-01T00:00:00.500Z")]
+    {
+        let selection = json!({"start_time": 0, "end_time": length});
+        let answer = ask(&segments, json!({"query": {"start_time": 0, "end_time": 100}, "selection": selection})).unwrap();
+        assert_eq!(answer.populations.selection.words, format!("all events from {times}"));
+    }
+    for (filters, own) in [
+        (json!([{"column": "noise", "op": "=", "value": "n1"}, {"column": "noise", "op": "in", "value": ["n3", "n4"]}]), 1),
+        // Nothing that `and` can be put behind.
+        (json!([{"column": "noise", "op": "=", "value": "n1"}, {"column": "size", "op": "<", "value": 400}]), 0),
+    ] {
+        let query = json!({"start_time": 0, "end_time": 100, "filter_combination": "OR", "filters": filters});
+        let answer = ask(&segments, json!({"query": query, "selection": selection})).unwrap();
+        let finding = answer.findings.first().unwrap();
+        assert_eq!(finding.filters.len(), finding.conditions.len() + own, "{filters}");
+        if own == 1 {
+            assert_eq!(finding.filters[0], json!({"column": "noise", "op": "in", "value": ["n1", "n3", "n4"]}));
+        }
+    }
+}
+
+#[test]
 fn what_differs_comes_first_and_what_does_not_is_said_to_be_chance() {
     let rows = rows(40_000);
     let segments = segments(&rows, false);

@@ -4,7 +4,7 @@
 
 use super::{
     ALL,
-    query::{duration, instant, parse, read},
+    query::{duration, instant, parse_events, read},
 };
 use crate::{cli::ContrastArgs, error::CliError, render, term::Out};
 use model::query::QuerySpec;
@@ -21,12 +21,9 @@ pub(super) fn run(args: &ContrastArgs, out: &mut Out) -> Result<(), CliError> {
 
 /// The request that text and flags state.
 fn request(args: &ContrastArgs) -> Result<Json, CliError> {
-    let mut q = parse(&args.text.join(" "))?;
+    let mut q = parse_events(&args.text.join(" "), "a comparison")?;
     args.scope.put_into(&mut q)?;
     let mut spec = q.spec;
-    if spec.calculations.is_some() || !spec.breakdowns.is_empty() || !spec.orders.is_empty() || !spec.havings.is_empty() {
-        return Err(CliError::Usage("a comparison takes the clauses `in`, `where`, `last`, `from … to …` and `unweighted` only".into()));
-    }
     let mut selection = population(args.select.as_deref())?;
     for (name, value, flag) in [("start_time", &args.select_from, "--select-from"), ("end_time", &args.select_to, "--select-to")] {
         if let Some(text) = value {

@@ -153,6 +153,24 @@ pub(super) fn parse(text: &str) -> Result<Question, CliError> {
     read(text, question::parse)
 }
 
+/// A question that says which events are meant, and nothing else; `what` is made of them.
+pub(super) fn parse_events(text: &str, what: &str) -> Result<Question, CliError> {
+    let q = parse(text)?;
+    let plain = QuerySpec {
+        filters: q.spec.filters.clone(),
+        filter_combination: q.spec.filter_combination,
+        time_range: q.spec.time_range,
+        start_time: q.spec.start_time.clone(),
+        end_time: q.spec.end_time.clone(),
+        usage_mode: q.spec.usage_mode,
+        ..QuerySpec::default()
+    };
+    if q.spec == plain && q.show.is_empty() {
+        return Ok(q);
+    }
+    Err(CliError::Usage(format!("{what} takes the clauses `in`, `where`, `last`, `from … to …` and `unweighted` only")))
+}
+
 pub(super) fn read<T>(text: &str, parse: impl FnOnce(&str) -> Result<T, Wrong>) -> Result<T, CliError> {
     parse(text).map_err(|wrong| CliError::Question(wrong.shown(text)))
 }
