@@ -22,7 +22,7 @@ impl Args {
             let near = known.iter().min_by_key(|k| question::distance(k, unknown)).filter(|k| question::distance(k, unknown) <= 3);
             let near = near.map(|k| format!("; did you mean `{k}`?")).unwrap_or_default();
             let known: Vec<String> = known.iter().map(|k| format!("`{k}`")).collect();
-            return Err(ToolError::arguments(format!("{} has no argument `{unknown}`{near} It takes {}", tool.name, known.join(", "))));
+            return Err(ToolError::arguments(format!("{} has no argument `{unknown}`{near}; it takes {}", tool.name, known.join(", "))));
         }
         let given: Map<String, Json> = given.into_iter().map(|(name, value)| (name, unquoted(value))).collect();
         let args = Args { given };

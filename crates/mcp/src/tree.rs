@@ -271,9 +271,18 @@ impl Tree {
         let name = clip(self.name(row), NAME_CHARS_MAX);
         match self.kind(row) {
             "span" => name,
-            "missing" => format!("(missing span) {name}"),
+            "missing" if self.skeleton["rows"]["span_id"][row].is_null() => "(missing root)".to_owned(),
+            "missing" => "(missing span)".to_owned(),
+            "link" => format!("[link] {name}{}to trace {}", if name.is_empty() { "" } else { " " }, self.linked(row).unwrap_or("(none)")),
             kind => format!("[{kind}] {name}"),
         }
+    }
+
+    /// The trace that a link leads to.
+    fn linked(&self, row: usize) -> Option<&str> {
+        let links = &self.skeleton["links"];
+        let at = links["row"].as_array()?.iter().position(|r| r.as_u64() == Some(row as u64))?;
+        links["trace_id"][at].as_str()
     }
 
     fn row_told(&self, row: usize, depth: usize, cut: usize, columns: &[&String]) -> String {
@@ -314,16 +323,17 @@ impl Tree {
         let s = &self.skeleton["summary"];
         let root = &s["root"];
         let start = to_second(s["start_time"].as_str().unwrap_or_default());
-        page.line(&format!(
-            "{} {}: {} ms, started {start}; {} spans, {} errors, {} span events, {} logs",
-            root["service"].as_str().unwrap_or("(no service)"),
-            root["name"].as_str().unwrap_or("(no root)"),
-            rounded_ms(s["duration_ms"].as_f64().unwrap_or(0.0)),
-            s["n_spans"],
-            s["n_errors"],
-            s["n_span_events"],
-            s["n_logs"]
-        ));
+        let texts = [root["service"].as_str(), root["name"].as_str()].map(|t| t.filter(|t| !t.is_empty()));
+        let title = match texts {
+            _ if root["missing"] == true => "(missing root)".to_owned(),
+            [service, name] => format!("{} {}", service.unwrap_or("(no service)"), name.unwrap_or("(no name)")),
+        };
+        let counts = [("n_spans", "span"), ("n_errors", "error"), ("n_span_events", "span event"), ("n_links", "link"), ("n_logs", "log")];
+        let counts = counts.map(|(count, noun)| {
+            let n = s[count].as_u64().unwrap_or(0);
+            format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
+        });
+        page.line(&format!("{title}: {} ms, started {start}; {}", rounded_ms(s["duration_ms"].as_f64().unwrap_or(0.0)), counts.join(", ")));
         for warning in self.skeleton["warnings"].as_array().into_iter().flatten().filter_map(|w| w["message"].as_str()) {
             page.line(&format!("odd: {warning}"));
         }
@@ -387,13 +397,27 @@ mod tests {
     #[test]
     fn what_repeats_is_folded_and_what_matters_is_told() {
         let text = Tree::new(wide(50)).told(None, 20_000);
-        assert!(text.starts_with("web GET /: 100 ms, started 2026-09-21T00:00:00Z; 53 spans, 1 errors"), "{text}");
+        assert!(text.starts_with("web GET /: 100 ms, started 2026-09-21T00:00:00Z; 53 spans, 1 error, 0 span events"), "{text}");
         assert!(text.contains("odd: something is odd") && text.contains("errors began in: #2 web call"), "{text}");
         assert!(text.contains("most of it in: #0 web GET / 50 ms; #1 web call 50 ms"), "{text}");
         assert!(text.contains("\n#0 web GET / +0 100 critical 50\n  #1 call +1 1.501 critical 50\n    #2 call +2 1.502 ERROR\n"), "{text}");
         // The two that took longest, and the others in a line.
         assert!(text.contains("\n  #52 cache read +52 1.552\n  … 48 more read: 1.503 to 1.55 ms\n"), "{text}");
         assert!(text.contains("5 of 53 rows, the others are folded"), "{text}");
+    }
+
+    #[test]
+    fn what_is_missing_and_where_links_lead_is_told() {
+        let mut skeleton = wide(0);
+        skeleton["rows"]["kind"] = json!([5, 5, 2]);
+        skeleton["rows"]["name"] = json!([0, 0, 0]);
+        skeleton["rows"]["span_id"] = json!([null, "ab", null]);
+        skeleton["summary"]["root"] = json!({"row": 0, "name": "", "service": "", "missing": true});
+        skeleton["links"] = json!({"row": [2], "trace_id": ["cafe"], "span_id": ["babe"]});
+        let text = Tree::new(skeleton).told(None, 5_000);
+        assert!(text.starts_with("(missing root): 100 ms"), "{text}");
+        assert!(text.contains("#0 web (missing root) +0") && text.contains("#1 (missing span) +1"), "{text}");
+        assert!(text.contains("#2 [link] to trace cafe +2"), "{text}");
     }
 
     #[test]

@@ -216,7 +216,8 @@ impl App {
             }
         }
         if homes.is_empty() {
-            problems.push(invalid(format!("{at}.query_id"), format!("is no query, id='{query}'")));
+            let of = if dataset.is_empty() { String::new() } else { format!(" of dataset '{dataset}'") };
+            problems.push(invalid(format!("{at}.query_id"), format!("is no query{of}, id='{query}'")));
             return Ok(());
         }
         if !annotation.is_empty() {
