@@ -1,6 +1,7 @@
 //! The engine against the naive evaluator: random questions over random events, cut into segments in every way.
 //!
-//! Seeds: `WIDEYE_ORACLE_SEED` (of the first set of events), `WIDEYE_ORACLE_CASES` (how many questions).
+//! Seeds: `WIDEYE_ORACLE_SEED` (of the first set of events), `WIDEYE_ORACLE_CASES` (how many questions),
+//! `WIDEYE_ORACLE_SECONDS` (how long a failure is made smaller).
 //!
 //! Owns: layouts, comparison, making a failure small. Never does: know what a question means (`oracle`).
 
@@ -161,8 +162,11 @@ fn ask_all(case: &Case<'_>) -> Result<(), String> {
 /// The engine says that it cannot, and what to do.
 pub(crate) fn is_a_known_limit(error: &EngineError) -> bool {
     match error {
-        // Little memory was given, or heatmaps of many groups and buckets were asked for.
-        EngineError::Memory { limit, what, .. } => *limit < 1 << 30 || what.contains("groups times buckets"),
+        // Little memory was given, heatmaps of many groups and buckets were asked for, or there is a place for each
+        // combination of the values of several columns.
+        EngineError::Memory { limit, what, .. } => {
+            *limit < 1 << 30 || what.contains("groups times buckets") || what.contains("groups and values")
+        }
         e => e.to_string().contains("RATE_* decides"),
     }
 }
@@ -249,7 +253,7 @@ fn smaller(case: &Case<'_>, layout_seed: u64) -> String {
     let _alone = ONE.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let hook = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(env("WIDEYE_ORACLE_SECONDS", 20));
     let mut sort_of = None;
     let mut fails = |events: &[Event], question: &Question| {
         if tries == 0 || events.is_empty() || Instant::now() > until {
@@ -276,9 +280,9 @@ fn smaller(case: &Case<'_>, layout_seed: u64) -> String {
             }
         }
         let mut chunk = events.len().div_ceil(2);
-        while chunk > 0 {
+        while chunk > 0 && Instant::now() < until {
             let mut at = 0;
-            while at < events.len() {
+            while at < events.len() && Instant::now() < until {
                 let mut fewer = events.clone();
                 fewer.drain(at..(at + chunk).min(events.len()));
                 if fails(&fewer, &question) {
@@ -291,7 +295,9 @@ fn smaller(case: &Case<'_>, layout_seed: u64) -> String {
             chunk /= 2;
         }
     }
-    for i in 0..events.len() {
+    // Of many events each copy takes long.
+    let few = events.len().min(if events.len() > 1_000 { 0 } else { usize::MAX });
+    for i in 0..few {
         let names: Vec<String> = events[i].fields.keys().cloned().collect();
         for name in names {
             let mut fewer = events.clone();
@@ -335,6 +341,18 @@ fn simpler_questions(question: &Question) -> Vec<Question> {
     push(&|s| s.filter_combination = None);
     push(&|s| s.filters.clear());
     push(&|s| s.breakdowns.clear());
+    for i in 0..question.spec.formulas.len() {
+        push(&|s| drop(s.formulas.remove(i)));
+    }
+    for i in 0..question.spec.orders.len() {
+        push(&|s| drop(s.orders.remove(i)));
+    }
+    for i in 0..question.spec.havings.len() {
+        push(&|s| drop(s.havings.remove(i)));
+    }
+    for i in 0..question.spec.calculated_fields.len() {
+        push(&|s| drop(s.calculated_fields.remove(i)));
+    }
     for i in 0..question.spec.filters.len() {
         push(&|s| drop(s.filters.remove(i)));
     }

@@ -98,9 +98,10 @@ fn accept(expected: &Expected, cell: &Cell, said: Said<'_>) -> Outcome {
     require(fits, || format!("{cell:?} is not {expected:?}"))
 }
 
-fn accept_row(expected: &[Expected], cells: &[Cell], answer: &Answer, n_breakdowns: usize) -> Outcome {
-    require(cells.len() == n_breakdowns + expected.len(), || format!("row of {} cells", cells.len()))?;
-    for (i, (expected, cell)) in expected.iter().zip(&cells[n_breakdowns..]).enumerate() {
+/// `shown`: which of the expected cells the answer has.
+fn accept_row(expected: &[Expected], shown: &[usize], cells: &[Cell], answer: &Answer, n_breakdowns: usize) -> Outcome {
+    require(cells.len() == n_breakdowns + shown.len(), || format!("row of {} cells", cells.len()))?;
+    for (i, (expected, cell)) in shown.iter().map(|at| &expected[*at]).zip(&cells[n_breakdowns..]).enumerate() {
         let name = &answer.columns[n_breakdowns + i];
         let said = Said {
             scale: answer.meta.heatmaps.iter().find(|(k, _)| k == name).map(|(_, scale)| scale),
@@ -157,6 +158,7 @@ fn agree(answer: &Answer, events: &[Event], question: &Question, run: &Run, data
                 truth.groups.values_mut().for_each(|cells| cells[i] = Expected::Anything);
             }
         }
+        let truth = truth.with_formulas(spec);
         columns(answer, question)?;
         results(answer, &truth, question, limit)?;
         series(answer, &truth, question, run)?;
@@ -180,7 +182,8 @@ fn agree(answer: &Answer, events: &[Event], question: &Question, run: &Run, data
 
 fn columns(answer: &Answer, question: &Question) -> Outcome {
     let mut wanted = question.spec.breakdowns.clone();
-    wanted.extend(oracle::calculations(&question.spec).iter().map(|c| c.key()));
+    let keys = oracle::keys(&question.spec);
+    wanted.extend(oracle::shown(&question.spec).into_iter().map(|at| keys[at].clone()));
     let got: Vec<&str> = answer.columns.iter().map(|c| &**c).collect();
     require(wanted == got, || format!("columns {got:?}, not {wanted:?}"))
 }
@@ -248,9 +251,10 @@ enum OrderKey {
 fn order_keys(question: &Question) -> Vec<(OrderKey, bool)> {
     let spec = &question.spec;
     let calculations = oracle::calculations(spec);
-    let key = |op: &Option<String>, column: &Option<String>| match op {
-        None => OrderKey::Breakdown(spec.breakdowns.iter().position(|b| Some(b) == column.as_ref()).expect("a breakdown")),
-        Some(op) => OrderKey::Calculation(calculations.iter().position(|c| c.op == *op && c.column == *column).expect("a calculation")),
+    let key = |op: &Option<String>, column: &Option<String>| {
+        let breakdown = spec.breakdowns.iter().position(|b| op.is_none() && Some(b) == column.as_ref());
+        let calculation = || OrderKey::Calculation(oracle::find(spec, op.as_deref(), column.as_deref()).expect("a result"));
+        breakdown.map_or_else(calculation, OrderKey::Breakdown)
     };
     let orders = spec.orders.iter().map(|o| (key(&o.op, &o.column), o.order == Some(Direction::Descending)));
     // Without orders the largest of the first calculation come first.
@@ -282,13 +286,13 @@ fn compare_keys(a: &Key, b: &Key, descending: bool) -> Ordering {
 
 fn results(answer: &Answer, truth: &Truth, question: &Question, limit: usize) -> Outcome {
     let n_breakdowns = question.spec.breakdowns.len();
-    let calculations = oracle::calculations(&question.spec);
+    let shown = oracle::shown(&question.spec);
     // Which groups must be there and which may.
     let mut sure: BTreeSet<&Vec<Key>> = BTreeSet::new();
     let mut possible: BTreeSet<&Vec<Key>> = BTreeSet::new();
     for (group, cells) in &truth.groups {
         let verdict = question.spec.havings.iter().try_fold(true, |all, h| {
-            let at = calculations.iter().position(|c| c.op == h.calculate_op && c.column == h.column).expect("a calculation");
+            let at = oracle::find(&question.spec, Some(&h.calculate_op), h.column.as_deref()).expect("a result");
             match oracle::passes(h, &cells[at]) {
                 Some(false) => None,
                 Some(true) => Some(all),
@@ -308,7 +312,7 @@ fn results(answer: &Answer, truth: &Truth, question: &Question, limit: usize) ->
     for row in &answer.results {
         let group = key(&row[..n_breakdowns.min(row.len())]);
         let Some(wanted) = truth.groups.get(&group) else { return Err(format!("group {group:?} is not in the events")) };
-        accept_row(wanted, row, answer, n_breakdowns).map_err(|e| format!("group {group:?}: {e}"))?;
+        accept_row(wanted, &shown, row, answer, n_breakdowns).map_err(|e| format!("group {group:?}: {e}"))?;
         require(possible.contains(&group), || format!("group {group:?} is in the results in spite of the havings"))?;
         require(returned.insert(group.clone()), || format!("group {group:?} is there twice"))?;
     }
@@ -332,14 +336,23 @@ fn results(answer: &Answer, truth: &Truth, question: &Question, limit: usize) ->
 }
 
 /// The rows are in the order of their own cells.
-fn order(answer: &Answer, _truth: &Truth, question: &Question, n_breakdowns: usize) -> Outcome {
+fn order(answer: &Answer, truth: &Truth, question: &Question, n_breakdowns: usize) -> Outcome {
     let keys = order_keys(question);
+    let shown = oracle::shown(&question.spec);
     for pair in answer.results.windows(2) {
         let mut ordering = Ordering::Equal;
         for (key_of, descending) in &keys {
             let at = match key_of {
                 OrderKey::Breakdown(i) => *i,
-                OrderKey::Calculation(i) => n_breakdowns + i,
+                OrderKey::Calculation(i) => match shown.iter().position(|at| at == i) {
+                    Some(at) => n_breakdowns + at,
+                    // Not in the answer: what is sure must do.
+                    None => {
+                        let (a, b) = (key(&pair[0][..n_breakdowns]), key(&pair[1][..n_breakdowns]));
+                        require(!surely_before(&b, &a, truth, question), || format!("{:?} comes before {:?}", pair[0], pair[1]))?;
+                        break;
+                    }
+                },
             };
             let (a, b) = (key(&pair[0][at..=at]), key(&pair[1][at..=at]));
             ordering = ordering.then_with(|| compare_keys(&a[0], &b[0], *descending));
@@ -360,11 +373,15 @@ fn surely_before(a: &[Key], b: &[Key], truth: &Truth, question: &Question) -> bo
                 if is_open(a) || is_open(b) {
                     return false;
                 }
+                let is_number = |e: &Expected| !matches!(e, Expected::Is(Value::Bool(_) | Value::Str(_)));
                 if let (Expected::Is(a), Expected::Is(b)) = (a, b) {
                     match compare_keys(&oracle::key(a), &oracle::key(b), descending) {
                         Ordering::Equal => continue,
                         ordering => return ordering.is_lt(),
                     }
+                }
+                if !is_number(a) || !is_number(b) {
+                    return false;
                 }
                 match (a.numbers(), b.numbers()) {
                     (None, None) => Ordering::Equal,
@@ -414,6 +431,7 @@ fn series(answer: &Answer, truth: &Truth, question: &Question, run: &Run) -> Out
         require(granularity == (seconds * 1e9).round() as i64, || format!("granularity is {granularity} ns, not {seconds} s"))?;
     }
     require(answer.series.is_sorted_by_key(|(time, _)| *time), || "the series is not in the order of time".into())?;
+    let shown = oracle::shown(spec);
     let groups: BTreeSet<Vec<Key>> = answer.results.iter().map(|row| key(&row[..n_breakdowns])).collect();
     let mut seen: BTreeSet<(i128, Vec<Key>)> = BTreeSet::new();
     for (time, row) in &answer.series {
@@ -426,8 +444,8 @@ fn series(answer: &Answer, truth: &Truth, question: &Question, run: &Run) -> Out
         require(groups.contains(&group), || format!("series of {group:?}, which is not in the results"))?;
         require(seen.insert((at, group.clone())), || format!("two points at {time} for {group:?}"))?;
         let fits = match truth.series[&group].get(&at) {
-            Some(wanted) => accept_row(wanted, row, answer, n_breakdowns),
-            None => empty_row(&calculations, &row[n_breakdowns..]),
+            Some(wanted) => accept_row(wanted, &shown, row, answer, n_breakdowns),
+            None => empty_row(&calculations, &shown, &row[n_breakdowns..]),
         };
         fits.map_err(|e| format!("at {time}, group {group:?}: {e}"))?;
     }
@@ -444,7 +462,7 @@ fn series(answer: &Answer, truth: &Truth, question: &Question, run: &Run) -> Out
 fn is_nothing(op: &str, expected: &Expected) -> bool {
     match expected {
         Expected::Is(Value::Null) => true,
-        Expected::Is(value) => op == "COUNT_DISTINCT" && *value == Value::Int(0),
+        Expected::Is(value) => matches!(op, "COUNT" | "COUNT_DISTINCT") && *value == Value::Int(0),
         // Rounding may make a very short overlap none.
         Expected::Percentile { .. } => false,
         Expected::Between(low, _) => matches!(op, "COUNT" | "CONCURRENCY") && *low <= 0.0,
@@ -453,9 +471,9 @@ fn is_nothing(op: &str, expected: &Expected) -> bool {
     }
 }
 
-/// A bucket without events.
-fn empty_row(calculations: &[model::query::Calculation], cells: &[Cell]) -> Outcome {
-    for (calculation, cell) in calculations.iter().zip(cells) {
+/// A bucket without events; formulas say of it what they like.
+fn empty_row(calculations: &[model::query::Calculation], shown: &[usize], cells: &[Cell]) -> Outcome {
+    for (calculation, cell) in shown.iter().map_while(|at| calculations.get(*at)).zip(cells) {
         let fits = match cell {
             Cell::Null => calculation.op != "COUNT",
             Cell::Heatmap(map) => map.counts.iter().all(|c| *c == 0.0),
@@ -472,25 +490,30 @@ fn totals(answer: &Answer, events: &[Event], question: &Question, granularity: i
     let n_breakdowns = question.spec.breakdowns.len();
     let mut whole = question.clone();
     whole.spec.breakdowns.clear();
+    let shown = oracle::shown(&question.spec);
     if let Some(cells) = &answer.totals {
         let truth = oracle::answer(events, &whole, granularity);
-        accept_row(&without_rates(&truth, question), cells, answer, n_breakdowns).map_err(|e| format!("total: {e}"))?;
+        accept_row(&without_rates(truth, question), &shown, cells, answer, n_breakdowns).map_err(|e| format!("total: {e}"))?;
     }
     if let Some(cells) = &answer.other {
         let returned: BTreeSet<Vec<Key>> = answer.results.iter().map(|row| key(&row[..n_breakdowns])).collect();
         let others: Vec<Event> =
             events.iter().filter(|e| !returned.contains(&oracle::group(e, &question.spec.breakdowns))).cloned().collect();
         let truth = oracle::answer(&others, &whole, granularity);
-        accept_row(&without_rates(&truth, question), cells, answer, n_breakdowns).map_err(|e| format!("other: {e}"))?;
+        accept_row(&without_rates(truth, question), &shown, cells, answer, n_breakdowns).map_err(|e| format!("other: {e}"))?;
     }
     Ok(())
 }
 
 /// TOTAL and OTHER need not say rates.
-fn without_rates(truth: &Truth, question: &Question) -> Vec<Expected> {
+fn without_rates(mut truth: Truth, question: &Question) -> Vec<Expected> {
     let calculations = oracle::calculations(&question.spec);
-    let cells = truth.groups[&Vec::new()].iter().zip(calculations);
-    cells.map(|(cell, c)| if c.op.starts_with("RATE_") { Expected::Anything } else { cell.clone() }).collect()
+    for (cell, c) in truth.groups.get_mut(&Vec::new()).expect("one group").iter_mut().zip(calculations) {
+        if c.op.starts_with("RATE_") {
+            *cell = Expected::Anything;
+        }
+    }
+    truth.with_formulas(&question.spec).groups.remove(&Vec::new()).expect("one group")
 }
 
 /// Whether two answers to the same question are the same but for rounding.

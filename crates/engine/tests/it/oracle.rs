@@ -6,7 +6,7 @@
 use crate::events::Event;
 use model::{
     TimeNs, Value,
-    query::{CalculatedField, Calculation, Combination, Filter, FilterOp, Having, QuerySpec},
+    query::{CalculatedField, Calculation, Combination, Filter, FilterOp, Formula, Having, QuerySpec},
 };
 use serde_json::Value as Json;
 use std::{
@@ -45,6 +45,8 @@ pub(crate) fn key(value: &Value) -> Key {
     }
 }
 
+/// Whole numbers below it are floats.
+const EXACT_BELOW: f64 = 9_007_199_254_740_992.0;
 const TWO_63: f64 = 9_223_372_036_854_775_808.0;
 
 /// The integer that a float is.
@@ -271,6 +273,126 @@ pub(crate) fn calculations(spec: &QuerySpec) -> Vec<Calculation> {
     spec.calculations.clone().unwrap_or_else(|| vec![count()])
 }
 
+/// What a group has a cell for: the calculations, then the formulas.
+pub(crate) fn keys(spec: &QuerySpec) -> Vec<String> {
+    let calculations = calculations(spec);
+    calculations.iter().map(Calculation::key).chain(spec.formulas.iter().map(|f| f.name.clone())).collect()
+}
+
+/// The cells that an answer has: calculations that a formula looks at are left out.
+pub(crate) fn shown(spec: &QuerySpec) -> Vec<usize> {
+    let inputs: BTreeSet<String> = spec.formulas.iter().flat_map(|f| program(f).columns().to_vec()).map(|c| c.to_string()).collect();
+    let n = calculations(spec).len();
+    keys(spec).iter().enumerate().filter(|(i, key)| *i >= n || !inputs.contains(*key)).map(|(i, _)| i).collect()
+}
+
+/// The cell that an order or a having means: by operator and column, those without filters of their own first; else by
+/// name.
+pub(crate) fn find(spec: &QuerySpec, op: Option<&str>, column: Option<&str>) -> Option<usize> {
+    let calculations = calculations(spec);
+    let means = |c: &Calculation| Some(c.op.as_str()) == op && c.column.as_deref() == column;
+    let plain = calculations.iter().position(|c| means(c) && c.filters.is_empty());
+    let name = match (op, column) {
+        (Some(name), None) | (None, Some(name)) => Some(name),
+        _ => None,
+    };
+    plain.or_else(|| calculations.iter().position(means)).or_else(|| keys(spec).iter().position(|key| Some(key.as_str()) == name))
+}
+
+fn program(formula: &Formula) -> expr::Program {
+    expr::Program::new(&expr::parse(&formula.expression, &model::Limits::default()).expect("an expression"))
+}
+
+/// Values of calculations as an expression sees them.
+struct Inputs<'a>(&'a [Value]);
+
+impl expr::Row for Inputs<'_> {
+    fn cell(&self, column: usize) -> expr::Cell<'_> {
+        expr::Cell::of(&self.0[column])
+    }
+    fn time_ns(&self) -> TimeNs {
+        0
+    }
+}
+
+/// A formula, made ready.
+struct Prepared {
+    program: expr::Program,
+    /// Positions of the calculations that it looks at.
+    inputs: Vec<usize>,
+    /// Whether it may jump where a number is zero.
+    minds_zero: bool,
+    /// Whether it may jump anywhere.
+    minds_all: bool,
+}
+
+impl Prepared {
+    fn new(formula: &Formula, keys: &[String]) -> Prepared {
+        use expr::Function::{And, Bool, Div, Equals, If, In, Log10, Mod, Not, Or, Switch};
+        let expression = expr::parse(&formula.expression, &model::Limits::default()).expect("an expression");
+        let uses = |functions: &[expr::Function]| functions.iter().any(|f| expression.uses(*f));
+        let program = expr::Program::new(&expression);
+        let position = |column: &std::sync::Arc<str>| keys.iter().position(|key| **key == **column).expect("a calculation");
+        Prepared {
+            inputs: program.columns().iter().map(position).collect(),
+            program,
+            minds_zero: uses(&[Div, Mod, If, Not, And, Or, Bool, Log10]),
+            minds_all: uses(&[Equals, In, Switch]),
+        }
+    }
+
+    /// Its value over these cells. Questions name each calculation once in a formula and divide by nothing but
+    /// calculations: then it is monotonous in each, and where a calculation is only known to lie in a range, the ends tell.
+    fn value(&self, cells: &[Expected], estimated: &BTreeSet<usize>) -> Expected {
+        let mut corners: Vec<Vec<Value>> = vec![Vec::new()];
+        let mut exact = true;
+        for at in &self.inputs {
+            let ends = match &cells[*at] {
+                Expected::Is(Value::Int(n)) if *n > 10_000 && estimated.contains(at) => return Expected::Anything,
+                // 5 and 5.0 are one value.
+                Expected::Is(value) => vec![value.clone().canonical()],
+                range => match range.numbers() {
+                    Some((low, high)) if low.is_finite() && high.is_finite() => {
+                        exact = false;
+                        if self.minds_all || self.minds_zero && low <= 0.0 && high >= 0.0 {
+                            return Expected::Anything;
+                        }
+                        vec![Value::Float(low), Value::Float(high)]
+                    }
+                    _ => return Expected::Anything,
+                },
+            };
+            corners = corners.iter().flat_map(|c| ends.iter().map(|end| [c.as_slice(), std::slice::from_ref(end)].concat())).collect();
+        }
+        let values: Vec<Value> = corners.iter().map(|c| self.program.eval(&Inputs(c)).into_value()).collect();
+        let numbers: Vec<f64> = values.iter().filter_map(Value::number).collect();
+        if numbers.len() == values.len() {
+            let (low, high) = numbers.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), n| (l.min(*n), h.max(*n)));
+            let slack = rounding(low.abs().max(high.abs()));
+            return Expected::Between(low - slack, high + slack);
+        }
+        let same = values.iter().all(|v| key(v) == key(&values[0]));
+        // How a number from a range is written is not known.
+        if same && (exact || !matches!(values[0], Value::Str(_))) { Expected::Is(values[0].clone()) } else { Expected::Anything }
+    }
+}
+
+impl Truth {
+    /// With the formulas behind the calculations.
+    pub(crate) fn with_formulas(mut self, spec: &QuerySpec) -> Truth {
+        let keys = keys(spec);
+        let formulas: Vec<Prepared> = spec.formulas.iter().map(|f| Prepared::new(f, &keys)).collect();
+        let distinct = calculations(spec).into_iter().enumerate().filter(|(_, c)| c.op == "COUNT_DISTINCT");
+        let estimated: BTreeSet<usize> = distinct.map(|(i, _)| i).collect();
+        let series = self.series.values_mut().flat_map(BTreeMap::values_mut);
+        for cells in self.groups.values_mut().chain(series) {
+            let values: Vec<Expected> = formulas.iter().map(|f| f.value(cells, &estimated)).collect();
+            cells.extend(values);
+        }
+        self
+    }
+}
+
 /// The group of an event.
 pub(crate) fn group(event: &Event, breakdowns: &[String]) -> Vec<Key> {
     breakdowns.iter().map(|name| key(cell(event, name))).collect()
@@ -391,13 +513,15 @@ impl Context<'_> {
         let weight: f64 = numbers().map(|(_, w)| w).sum();
         match calculation.op.as_str() {
             "COUNT" => {
-                let mut count = 0.0;
+                let (mut count, mut exact) = (0.0, true);
                 for event in events {
                     if calculation.column.is_none() || *cell(event, column) != Value::Null {
-                        count += self.weight(event);
+                        let weight = self.weight(event);
+                        count += weight;
+                        exact &= weight.fract() == 0.0 && count < EXACT_BELOW;
                     }
                 }
-                Expected::near(count, count)
+                if exact { Expected::Is(Value::Int(count as i64)) } else { Expected::near(count, count) }
             }
             "COUNT_DISTINCT" => {
                 let mut seen: Vec<Key> = cells().map(|(v, _)| key(v)).collect();

@@ -9,7 +9,7 @@ use crate::{
 };
 use model::{
     TimeNs, Value,
-    query::{CalculatedField, Calculation, Combination, Direction, Filter, FilterOp, Having, Order, QuerySpec},
+    query::{CalculatedField, Calculation, Combination, Direction, Filter, FilterOp, Formula, Having, Order, QuerySpec},
 };
 use serde_json::{Value as Json, json};
 use std::collections::BTreeSet;
@@ -203,12 +203,13 @@ fn calculations(rng: &mut Rng, subject: &Subject<'_>) -> Option<Vec<Calculation>
         if rng.chance(0.1) {
             one.name = Some(format!("named {i}"));
         }
-        // Orders and havings find calculations by operator and column.
-        if !all.iter().any(|other| (&other.op, &other.column) == (&one.op, &one.column)) && one.op != "CONCURRENCY" && rng.chance(0.12) {
-            one.filters = (0..1 + rng.below(2)).map(|_| filter(rng, subject)).collect();
-            one.filter_combination = *rng.pick(&[None, Some(Combination::Or)]);
-        } else if all.iter().any(|other| !other.filters.is_empty() && (&other.op, &other.column) == (&one.op, &one.column)) {
-            continue;
+        if one.op != "CONCURRENCY" && rng.chance(0.25) {
+            one.filters = (0..1 + rng.below(3)).map(|_| filter(rng, subject)).collect();
+            one.filter_combination = *rng.pick(&[None, Some(Combination::And), Some(Combination::Or)]);
+            // The same calculation, once of all events and once of some.
+            if rng.chance(0.5) {
+                one.name = Some(format!("some {i}"));
+            }
         }
         if all.iter().all(|other| other.key() != one.key()) {
             all.push(one);
@@ -304,7 +305,9 @@ fn granularity(rng: &mut Rng, length_ns: i64) -> Option<f64> {
 
 fn orders(rng: &mut Rng, spec: &QuerySpec) -> Vec<Order> {
     let mut keys: Vec<(Option<String>, Option<String>)> = spec.breakdowns.iter().map(|b| (None, Some(b.clone()))).collect();
-    keys.extend(oracle::calculations(spec).into_iter().filter(|c| c.op != "HEATMAP").map(|c| (Some(c.op), c.column)));
+    let calculations = oracle::calculations(spec).into_iter().filter(|c| c.op != "HEATMAP");
+    keys.extend(calculations.map(|c| if rng.chance(0.2) { (None, Some(c.key())) } else { (Some(c.op), c.column) }));
+    keys.extend(spec.formulas.iter().map(|f| if rng.chance(0.5) { (Some(f.name.clone()), None) } else { (None, Some(f.name.clone())) }));
     rng.shuffle(&mut keys);
     keys.dedup();
     keys.truncate(1 + rng.below(3));
@@ -333,18 +336,19 @@ fn raw_orders(rng: &mut Rng, subject: &Subject<'_>) -> Vec<Order> {
 }
 
 fn havings(rng: &mut Rng, spec: &QuerySpec, likely: f64) -> Vec<Having> {
-    let calculations = oracle::calculations(spec);
-    let may: Vec<&Calculation> = calculations.iter().filter(|c| c.op != "HEATMAP").collect();
+    let calculations = oracle::calculations(spec).into_iter().filter(|c| c.op != "HEATMAP");
+    let mut may: Vec<(String, Option<String>)> = calculations.map(|c| (c.op, c.column)).collect();
+    may.extend(spec.formulas.iter().map(|f| (f.name.clone(), None)));
     if may.is_empty() || !rng.chance(0.15) {
         return Vec::new();
     }
     let ops = [FilterOp::Equal, FilterOp::NotEqual, FilterOp::Greater, FilterOp::GreaterEqual, FilterOp::Less, FilterOp::LessEqual];
     (0..1 + rng.below(2))
         .map(|_| {
-            let calculation = rng.pick(&may);
+            let (calculate_op, column) = rng.pick(&may).clone();
             let op = *rng.pick(&ops);
             let value = if rng.chance(0.5) { json!(rng.between(0, 10)) } else { json!((rng.unit() * likely).floor() + 0.5) };
-            Having { calculate_op: calculation.op.clone(), column: calculation.column.clone(), op, value }
+            Having { calculate_op, column, op, value }
         })
         .collect()
 }
@@ -361,20 +365,34 @@ pub(crate) fn question(rng: &mut Rng, subject: &Subject<'_>) -> Question {
     any_question(rng, subject)
 }
 
-/// An expression over the columns.
-fn expression(rng: &mut Rng, subject: &Subject<'_>) -> String {
-    let column = |rng: &mut Rng| {
-        let node = expr::Node::Column(subject.name(rng).as_str().into());
-        expr::Expr { node, at: 0 }.to_string()
+/// A column in an expression.
+fn column(name: &str) -> String {
+    expr::Expr { node: expr::Node::Column(name.into()), at: 0 }.to_string()
+}
+
+/// An expression over the columns, at most so deep.
+fn expression(rng: &mut Rng, subject: &Subject<'_>, depth: usize) -> String {
+    let part = |rng: &mut Rng| {
+        if depth > 0 && rng.chance(0.35) { format!("({})", expression(rng, subject, depth - 1)) } else { column(&subject.name(rng)) }
     };
-    let (a, b) = (column(rng), column(rng));
+    let (a, b) = (part(rng), part(rng));
     let literal = |rng: &mut Rng| {
         let name = subject.name(rng);
         expr::Expr { node: expr::Node::Literal(operand(rng, subject, &name)), at: 0 }.to_string()
     };
     let (x, y) = (literal(rng), literal(rng));
-    match rng.below(20) {
+    match rng.below(30) {
         0 => a,
+        20 => format!("IF({a} > {x}, {b}, {b} = {y}, {a}, {y})"),
+        21 => format!("{a} - {b} + {x}"),
+        22 => format!("!({a} <= {b}) OR {a} != {y}"),
+        23 => format!("ROUND({a} / 3) * {b}"),
+        24 => format!("MAX({a}, {b}, {x})"),
+        25 => format!("STARTS_WITH({a}, STRING({x}))"),
+        26 => format!("REG_COUNT(CONCAT({a}, {b}), `[0-9]+`)"),
+        27 => format!("LOG10({a}) % 2"),
+        28 => format!("AVG({a}, {b})"),
+        29 => format!("AND(EXISTS({a}), NOT({b}))"),
         1 => format!("IF(GTE({a}, {x}), \"slow\", \"fast\")"),
         2 => format!("IF({a} = {x}, {b})"),
         3 => format!("CONCAT({a}, \"-\", {b})"),
@@ -412,7 +430,9 @@ fn calculated_fields(rng: &mut Rng, subject: &Subject<'_>) -> Vec<CalculatedFiel
                 .filter(|n| !["duration_ms", "is_root", "meta.dataset"].contains(&n.as_str()) && !n.starts_with("trace."))
                 .unwrap_or(name);
         }
-        let expression = expression(rng, subject);
+        let depth = rng.below(4);
+        // Some texts are long.
+        let expression = Some(expression(rng, subject, depth)).filter(|e| e.len() <= 4_095).unwrap_or_else(|| "null".to_owned());
         // A field in a field is a matter of names, which the engine's own tests look at.
         let nested = |f: &CalculatedField| expression.contains(f.name.as_str());
         if fields.iter().all(|f| f.name != name && !nested(f) && !f.expression.contains(&name)) {
@@ -420,6 +440,71 @@ fn calculated_fields(rng: &mut Rng, subject: &Subject<'_>) -> Vec<CalculatedFiel
         }
     }
     fields
+}
+
+/// Formulas over the calculations. Each names a calculation at most once, and divides by nothing but calculations, so
+/// that the oracle can tell.
+fn formulas(rng: &mut Rng, spec: &QuerySpec) -> Vec<Formula> {
+    let mut formulas = Vec::new();
+    if !rng.chance(0.3) {
+        return formulas;
+    }
+    for i in 0..1 + rng.below(3) {
+        let mut inputs: Vec<String> = oracle::calculations(spec).iter().filter(|c| c.op != "HEATMAP").map(Calculation::key).collect();
+        rng.shuffle(&mut inputs);
+        inputs.truncate(4);
+        let depth = rng.below(3);
+        let expression = if rng.chance(0.6) { number(rng, &mut inputs, depth) } else { result(rng, &mut inputs, depth) };
+        formulas.push(Formula { name: format!("formula {i}"), expression });
+    }
+    formulas
+}
+
+fn input(rng: &mut Rng, inputs: &mut Vec<String>) -> String {
+    inputs.pop().map_or_else(|| ["0", "2", "-1.5", "100", "null"][rng.below(5)].to_owned(), |name| column(&name))
+}
+
+/// A number of calculations.
+fn number(rng: &mut Rng, inputs: &mut Vec<String>, depth: usize) -> String {
+    if depth == 0 {
+        return input(rng, inputs);
+    }
+    let a = number(rng, inputs, depth - 1);
+    match rng.below(12) {
+        0 | 1 => format!("{a} + ({})", number(rng, inputs, depth - 1)),
+        2 | 3 => format!("({a}) - ({})", number(rng, inputs, depth - 1)),
+        4 => format!("({a}) * 100"),
+        5..=7 => format!("DIV({a}, {})", input(rng, inputs)),
+        8 => format!("MAX({a}, {})", number(rng, inputs, depth - 1)),
+        9 => format!("COALESCE({a}, {}, 0)", number(rng, inputs, depth - 1)),
+        10 => format!("IF({}, {a}, {})", truth(rng, inputs), number(rng, inputs, depth - 1)),
+        _ => format!("{}({a})", ["FLOOR", "CEIL", "ROUND", "INT", "FLOAT"][rng.below(5)]),
+    }
+}
+
+fn truth(rng: &mut Rng, inputs: &mut Vec<String>) -> String {
+    let (a, b) = (input(rng, inputs), input(rng, inputs));
+    match rng.below(6) {
+        0 => format!("{a} > {b}"),
+        1 => format!("{a} <= 10"),
+        2 => format!("EXISTS({a})"),
+        3 => format!("{a} = {b}"),
+        4 => format!("NOT({a} >= {b})"),
+        _ => format!("({a} < 5) OR ({b} < 5)"),
+    }
+}
+
+/// A result of any kind.
+fn result(rng: &mut Rng, inputs: &mut Vec<String>, depth: usize) -> String {
+    match rng.below(7) {
+        0 => truth(rng, inputs),
+        1 => format!("IF({}, \"many\", {})", truth(rng, inputs), number(rng, inputs, depth)),
+        2 => format!("CONCAT({}, \" of \", {})", input(rng, inputs), input(rng, inputs)),
+        3 => format!("BUCKET({}, 5)", number(rng, inputs, depth)),
+        4 => format!("IF({}, \"few\")", truth(rng, inputs)),
+        5 => format!("SWITCH({}, 1, \"one\", 2, \"two\", \"more\")", input(rng, inputs)),
+        _ => format!("STRING({})", number(rng, inputs, depth)),
+    }
 }
 
 fn any_question(rng: &mut Rng, subject: &Subject<'_>) -> Question {
@@ -473,9 +558,8 @@ fn relate(rng: &mut Rng, spec: &mut QuerySpec) {
         }
     }
     if let Some(all) = &mut calculations {
-        // As in `calculations`: each is found by operator and column.
         let mut seen = BTreeSet::new();
-        all.retain(|c| seen.insert((c.op.clone(), c.column.clone())));
+        all.retain(|c| seen.insert(c.key()));
     }
     spec.calculations = calculations;
 }
@@ -519,6 +603,9 @@ fn question_about(rng: &mut Rng, subject: &Subject<'_>) -> Question {
         }
     }
     spec.granularity = granularity(rng, end_ns - start_ns);
+    if !oracle::calculations(&spec).is_empty() {
+        spec.formulas = formulas(rng, &spec);
+    }
     if rng.chance(0.6) {
         spec.orders = orders(rng, &spec);
     }

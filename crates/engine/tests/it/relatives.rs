@@ -152,6 +152,18 @@ pub(crate) fn resolve(events: &[Event], question: &Question) -> (Vec<Event>, Que
     let forest = Forest::new(events, reach(question));
     let mut fields = Fields::default();
     spec.filters = fields.filters(&asked.filters, asked.filter_combination);
+    // Results keep their keys, columns don't keep their names.
+    let keys = oracle::keys(asked);
+    for o in spec.orders.iter_mut().filter(|o| o.op.is_some()) {
+        o.column = oracle::find(asked, o.op.as_deref(), o.column.as_deref()).map(|at| keys[at].clone());
+        o.op = None;
+    }
+    for h in &mut spec.havings {
+        if let Some(at) = oracle::find(asked, Some(&h.calculate_op), h.column.as_deref()) {
+            h.calculate_op.clone_from(&keys[at]);
+            h.column = None;
+        }
+    }
     let of_question = |prefix: &str| if is_and(asked.filter_combination) { of_prefix(&asked.filters, prefix) } else { Vec::new() };
     let ordered = asked.orders.iter().filter(|o| o.op.is_none()).filter_map(|o| o.column.as_ref());
     for name in asked.breakdowns.iter().chain(ordered) {
@@ -167,12 +179,6 @@ pub(crate) fn resolve(events: &[Event], question: &Question) -> (Vec<Event>, Que
         let filters = if nearest.is_empty() { of_question(&prefix) } else { nearest };
         let column = format!("~calculation {i}");
         fields.0.push((column.clone(), Wanted::Value(name.clone(), filters)));
-        for o in spec.orders.iter_mut().filter(|o| o.op.as_ref() == Some(&c.op) && o.column.as_ref() == Some(&name)) {
-            o.column = Some(column.clone());
-        }
-        for h in spec.havings.iter_mut().filter(|h| h.calculate_op == c.op && h.column.as_ref() == Some(&name)) {
-            h.column = Some(column.clone());
-        }
         *c = Calculation { name: Some(c.key()), column: Some(column), ..c.clone() };
     }
     let with_fields = |event: &Event| {
