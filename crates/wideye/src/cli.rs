@@ -299,8 +299,7 @@ pub(crate) struct MapArgs {
 
 const MAP_HELP: &str = r#"A call is a span whose parent is a span of another service. The line of a service tells of the requests that it served, the lines below it of the calls that it made; P50 and P95 are durations in the service that is called. A name with ~ sends no spans itself: it and its numbers are known from the spans of its callers.
 
-Clauses and conditions are those of `wideye query`, on the span that a call makes in the service that is called; with root., parent.,
-child. and any. they ask about other spans of the trace.
+Clauses and conditions are those of `wideye query`, on the span that a call makes in the service that is called; with root., parent., child. and any. they ask about other spans of the trace.
 
 Examples:
   wideye map --last 1h
