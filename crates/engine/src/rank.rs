@@ -127,7 +127,8 @@ pub(crate) fn select(plan: &Plan, groups: impl Iterator<Item = u32>, values: &dy
             continue;
         }
         let rank = match orders.first() {
-            Some(OrderBy { key: OrderKey::Calc(i), direction }) => rank(values.number(*i, group), *direction),
+            // A formula may be text or truth here and a number there.
+            Some(OrderBy { key: OrderKey::Calc(i), direction }) if plan.formula(*i).is_none() => rank(values.number(*i, group), *direction),
             _ => 0,
         };
         if rank > cutoff {
