@@ -124,18 +124,13 @@ impl Question<'_> {
             ));
         }
         // Positions for all combinations at once, if they fit into memory with ease: then tables are not needed.
-        let roomy = match &*group_plan {
-            GroupPlan::Slots { n, .. } => {
-                n.saturating_mul(self.calcs(None, None, None).cell_bytes() * self.run.threads) <= self.budget.free() / 4
-            }
-            _ => true,
-        };
+        let roomy = group_plan.fits(self.calcs(None, None, None).cell_bytes() * self.run.threads, self.budget.free() / 4);
         let all = self.prepared.segments.iter().all(|s| s.filter.is_all());
         let many = match &*group_plan {
             GroupPlan::Slots { n, .. } => roomy && all && self.prepared.rows_planned >= *n as u64,
             _ => false,
         };
-        let small = group_plan.fixed().filter(|n| many || *n <= 1 << 16);
+        let small = group_plan.fixed().filter(|_| many || roomy && group_plan.is_small());
         let pass = self.pass(self.calcs(small, None, None), Grouping::Find { plan: Arc::clone(&group_plan), many, roomy }, None);
         let on_found = |found: Found| {
             if let Ok(table) = self.view(&pass.calcs, found, None) {

@@ -119,7 +119,7 @@ impl Asked<'_> {
             not_exact = self.not_exact(&there, &places, groups.len());
             let view = View::new(&calcs, states, None, self.run.threads);
             let table = Table::new(&keys, groups, view, None, &self.fields.of_calc, Meta::default(), false);
-            let mut chosen = Groups::new(group_plan(&keys), false);
+            let mut chosen = Groups::new(group_plan(&keys), false, true);
             let mut position = vec![SKIP; table.n_groups()];
             for g in table.selected(self.plan) {
                 let ids: Vec<u32> = table.groups().ids(g as usize, keys.len()).iter().map(|id| *id as u32).collect();
@@ -205,7 +205,7 @@ struct Numbered {
 
 impl Numbered {
     fn of(pieces: &[&Piece], keys: &[KeyColumn]) -> Numbered {
-        let mut groups = Groups::new(group_plan(keys), false);
+        let mut groups = Groups::new(group_plan(keys), false, true);
         let all = || pieces.iter().flat_map(|p| &p.groups);
         let places = match keys.len() {
             0 => pieces.iter().map(|p| vec![0; p.n_groups]).collect(),

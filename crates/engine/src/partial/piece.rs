@@ -92,7 +92,8 @@ impl Maker<'_> {
         {
             return Ok(None);
         }
-        let grouping = Grouping::Find { plan: group_plan, many: buckets.is_some(), roomy: buckets.is_some() };
+        let few = group_plan.is_small() && group_plan.fits(calcs.cell_bytes() * run.threads, budget.free() / 4);
+        let grouping = Grouping::Find { plan: group_plan, many: buckets.is_some(), roomy: buckets.is_some() || few };
         let pass = Pass { prepared, units: &units, calcs, grouping, buckets, start_ns: chunk.start_ns, end_ns: chunk.end_ns };
         let found = pass.run(run, budget, caches, None)?;
         let Found { groups: Some(groups), states, rows_done, rows_scanned, rows_matched } = found else {

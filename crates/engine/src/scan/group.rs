@@ -13,6 +13,9 @@ use std::sync::Arc;
 const SLOTS_MAX: u64 = 4 << 20;
 /// Up to this many are so from the start.
 const SLOTS_SMALL: usize = 1 << 16;
+/// Combinations of the other columns that each number of an open column may bring along, whether they occur or not. They
+/// cost memory, and positions must stay below 2^32 however many numbers there will be.
+const OPEN_OTHERS_MAX: u64 = 4;
 
 /// Part of a table key: a column's number, shifted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +52,9 @@ impl GroupPlan {
         }
         let n_open = keys.iter().filter(|k| k.is_open()).count();
         let product = keys.iter().try_fold(1u64, |n, k| n.checked_mul(k.bound.max(1)));
+        let others: u64 = keys.iter().filter(|k| !k.is_open()).map(|k| k.bound.max(1)).fold(1, u64::saturating_mul);
         if let Some(n) = product.filter(|n| *n <= SLOTS_MAX)
-            && n_open <= 1
+            && (n_open == 0 || n_open == 1 && others <= OPEN_OTHERS_MAX)
         {
             // The open column gets the largest stride, so that new numbers only append.
             let mut strides = vec![0; keys.len()];
@@ -86,6 +90,23 @@ impl GroupPlan {
             used += bits;
         }
         GroupPlan::Tables(tables)
+    }
+
+    /// Whether cells of this size for all positions fit into this many bytes. Tables need cells only for what occurs.
+    pub(crate) fn fits(&self, cell_bytes: usize, bytes: usize) -> bool {
+        match self {
+            GroupPlan::Slots { n, .. } => n.saturating_mul(cell_bytes) <= bytes,
+            GroupPlan::One | GroupPlan::Tables(_) => true,
+        }
+    }
+
+    /// Whether so few positions are handed out by arithmetic that it may be so from the start.
+    pub(crate) fn is_small(&self) -> bool {
+        match self {
+            GroupPlan::One => true,
+            GroupPlan::Slots { n, .. } => *n <= SLOTS_SMALL,
+            GroupPlan::Tables(_) => false,
+        }
     }
 
     /// Number of positions, if it is certain.
@@ -180,11 +201,11 @@ pub(crate) struct Groups {
 }
 
 impl Groups {
-    /// No groups yet. `many`: most combinations are expected to occur.
-    pub(crate) fn new(plan: Arc<GroupPlan>, many: bool) -> Groups {
+    /// No groups yet. `many`: most combinations are expected to occur. `roomy`: there is memory for all of them.
+    pub(crate) fn new(plan: Arc<GroupPlan>, many: bool, roomy: bool) -> Groups {
         let index = match &*plan {
             GroupPlan::One => Index::Slots(1),
-            GroupPlan::Slots { n, .. } if *n <= SLOTS_SMALL || many => Index::Slots(*n),
+            GroupPlan::Slots { n, .. } if roomy && plan.is_small() || many => Index::Slots(*n),
             GroupPlan::Slots { .. } => Index::Tables(vec![Table::default()]),
             GroupPlan::Tables(tables) => Index::Tables(vec![Table::default(); tables.len()]),
         };
@@ -372,6 +393,7 @@ mod tests {
             vec![key(13, true)],
             vec![key(1, true), key(5, true), key(1, true), key(7, true)],
             vec![key(3, true), key(1000, false), key(4, true)],
+            vec![key(3, true), key(1000, false)],
             vec![key(300, true), key(300, true), key(300, true)],
             vec![key(1_000_000, false), key(1_000_000, false), key(9, true), key(1 << 31, false)],
             vec![key(9, true), key(1 << 63, true), key(1 << 31, true), key(77, true)],
@@ -386,7 +408,7 @@ mod tests {
                     .iter()
                     .enumerate()
                     .map(|(part, many)| {
-                        let mut groups = Groups::new(Arc::clone(&plan), *many);
+                        let mut groups = Groups::new(Arc::clone(&plan), *many, true);
                         let met = (0..200u64)
                             .map(|i| {
                                 let ids: Vec<u64> = keys
@@ -418,5 +440,22 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn what_an_open_column_multiplies_is_bounded() {
+        // Five values are known of the open column, a hundred thousand will come.
+        let n = |others: u64| match GroupPlan::new(&[key(others, true), key(5, false)]) {
+            GroupPlan::Slots { n, .. } => Some(n),
+            _ => None,
+        };
+        assert_eq!([n(1), n(OPEN_OTHERS_MAX), n(OPEN_OTHERS_MAX + 1), n(100_000)], [Some(5), Some(20), None, None]);
+    }
+
+    #[test]
+    fn combinations_for_which_there_is_no_memory_go_to_a_table() {
+        let plan = Arc::new(GroupPlan::new(&[key(30, true), key(40, true)]));
+        let len = |many, roomy| Groups::new(Arc::clone(&plan), many, roomy).len();
+        assert_eq!([len(false, true), len(false, false), len(true, false)], [1_200, 0, 1_200]);
     }
 }

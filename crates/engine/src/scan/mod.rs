@@ -59,7 +59,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn new(pass: &Pass<'_, '_>, buffers: Buffers) -> Worker {
         let groups = match &pass.grouping {
-            Grouping::Find { plan, many, .. } => Some(Groups::new(std::sync::Arc::clone(plan), *many)),
+            Grouping::Find { plan, many, roomy } => Some(Groups::new(std::sync::Arc::clone(plan), *many, *roomy)),
             Grouping::Chosen { .. } => None,
         };
         let mut states = States::new(&pass.calcs);

@@ -162,11 +162,8 @@ fn ask_all(case: &Case<'_>) -> Result<(), String> {
 /// The engine says that it cannot, and what to do.
 pub(crate) fn is_a_known_limit(error: &EngineError) -> bool {
     match error {
-        // Little memory was given, heatmaps of many groups and buckets were asked for, or there is a place for each
-        // combination of the values of several columns.
-        EngineError::Memory { limit, what, .. } => {
-            *limit < 1 << 30 || what.contains("groups times buckets") || what.contains("groups and values")
-        }
+        // Little memory was given, or heatmaps of many groups and buckets were asked for.
+        EngineError::Memory { limit, what, .. } => *limit < 1 << 30 || what.contains("groups times buckets"),
         e => e.to_string().contains("RATE_* decides"),
     }
 }
