@@ -153,17 +153,21 @@ struct Known<'a> {
 pub(super) fn count(name: &str, parts: &[Part<'_>], weighted: bool, most: usize) -> Result<Counted, EngineError> {
     let mut counted = Counted { exact: Some(Vec::new()), distinct: Some(Vec::new()), whole_numbers: true, ..Counted::default() };
     let mut buffers = Buffers::default();
-    let mut known = Vec::new();
+    let (mut known, mut of_ids) = (Vec::new(), Vec::new());
     for part in parts {
         for column in part.segment.find(name) {
             match column.layout {
                 Layout::Dict => codes(part, column, weighted, &mut counted, &mut known, &mut buffers)?,
                 Layout::Bools => bools(part, column, weighted, &mut counted, &mut buffers)?,
                 Layout::Ints | Layout::Floats => numbers(part, column, weighted, &mut counted, &mut buffers)?,
-                Layout::Ids => ids(part, column, weighted, &mut counted, &mut buffers)?,
+                Layout::Ids => {
+                    selected_ids(part, column, weighted, &mut counted, &mut buffers)?;
+                    of_ids.push((part, column));
+                }
             }
         }
     }
+    other_ids(&of_ids, weighted, &mut counted, &mut buffers)?;
     keep_most(&mut counted, known, most)?;
     Ok(counted)
 }
@@ -334,48 +338,92 @@ fn bools(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Coun
     Ok(())
 }
 
-/// Ids that rarely repeat: those of the selection are counted; on the other side only how many events have one.
-fn ids(part: &Part<'_>, column: Column<'_>, weighted: bool, counted: &mut Counted, buffers: &mut Buffers) -> Result<(), EngineError> {
+/// Ids that rarely repeat: those of the selection.
+fn selected_ids(
+    part: &Part<'_>,
+    column: Column<'_>,
+    weighted: bool,
+    counted: &mut Counted,
+    buffers: &mut Buffers,
+) -> Result<(), EngineError> {
     counted.ids = true;
     let Some(kind) = column.kind.id() else { return Ok(()) };
-    let scratch = &mut buffers.scratch;
-    let mut seen: HashMap<u128, Pair> = HashMap::new();
-    each_block(part.segment, &part.selection, weighted, scratch, &mut |block, rows, weights, scratch| {
+    let mut seen: HashMap<u128, Mass> = HashMap::new();
+    each_block(part.segment, &part.selection, weighted, &mut buffers.scratch, &mut |block, rows, weights, scratch| {
         let (values, valid) = part.segment.read_ids(&column, block, scratch)?;
         rows.each(|_, row| {
             if is_valid(valid, row) {
-                seen.entry(values[row]).or_default().selection.add(weights.of(row));
+                seen.entry(values[row]).or_default().add(weights.of(row));
             }
         });
         Ok(())
     })?;
-    let mut total = Mass::default();
-    each_block(part.segment, &part.other, weighted, scratch, &mut |block, rows, weights, scratch| {
-        let (values, valid) = part.segment.read_ids(&column, block, scratch)?;
-        rows.each(|_, row| {
-            if is_valid(valid, row) {
-                total.add(weights.of(row));
-                if let Some(pair) = seen.get_mut(&values[row]) {
-                    pair.other.add(weights.of(row));
-                }
-            }
-        });
-        Ok(())
-    })?;
-    counted.present.other += total;
     let mut text = String::new();
-    let mut seen: Vec<(u128, Pair)> = seen.into_iter().collect();
+    let mut seen: Vec<(u128, Mass)> = seen.into_iter().collect();
     seen.sort_unstable_by_key(|(id, _)| *id);
-    for (id, pair) in seen {
-        counted.present.selection += pair.selection;
+    for (id, mass) in seen {
+        counted.present.selection += mass;
         let (_, sum) = counted.by_key.entry(Key::id(column.kind, id)).or_insert_with(|| {
             text.clear();
             id_text(kind, id, &mut text);
             (Cell::Str(text.as_str().into()), Pair::default())
         });
-        *sum += pair;
+        sum.selection += mass;
     }
     Ok(())
+}
+
+/// The same on the other side: how many events have one, and those of the values that are counted by now. A value may be an id
+/// among many here and one of few in another segment, so all the others come first.
+fn other_ids(parts: &[(&Part<'_>, Column<'_>)], weighted: bool, counted: &mut Counted, buffers: &mut Buffers) -> Result<(), EngineError> {
+    if parts.is_empty() {
+        return Ok(());
+    }
+    let sieve = Sieve::of(counted.by_key.keys());
+    let Counted { by_key, present, .. } = counted;
+    for (part, column) in parts {
+        each_block(part.segment, &part.other, weighted, &mut buffers.scratch, &mut |block, rows, weights, scratch| {
+            let (values, valid) = part.segment.read_ids(column, block, scratch)?;
+            rows.each(|_, row| {
+                if is_valid(valid, row) {
+                    let (key, weight) = (Key::id(column.kind, values[row]), weights.of(row));
+                    present.other.add(weight);
+                    if sieve.lets_through(key)
+                        && let Some((_, pair)) = by_key.get_mut(&key)
+                    {
+                        pair.other.add(weight);
+                    }
+                }
+            });
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+/// Holds back most of what is not among some keys, before their map is looked into.
+struct Sieve(Vec<u64>);
+
+impl Sieve {
+    /// One word of bits per key: of others, at most one in 64 is let through.
+    fn of<'k>(keys: impl ExactSizeIterator<Item = &'k Key>) -> Sieve {
+        let mut sieve = Sieve(vec![0; keys.len().next_power_of_two()]);
+        for key in keys {
+            let (word, bit) = sieve.place(*key);
+            sieve.0[word] |= bit;
+        }
+        sieve
+    }
+
+    fn place(&self, key: Key) -> (usize, u64) {
+        let hash = key.hash();
+        ((hash >> 6) as usize & (self.0.len() - 1), 1 << (hash & 63))
+    }
+
+    fn lets_through(&self, key: Key) -> bool {
+        let (word, bit) = self.place(key);
+        self.0[word] & bit != 0
+    }
 }
 
 /// Calls `f` with each number of the picked rows and its weight.

@@ -123,6 +123,38 @@ fn every_value_is_counted_on_both_sides() {
     }
 }
 
+/// Where ids hardly repeat they are stored as such, where they do in a dictionary: an id that is selected in one segment is
+/// counted in all.
+#[test]
+fn an_id_counts_alike_wherever_it_is_stored() {
+    let id = |n: u64| format!("{:016x}", crate::intern::mix(n));
+    let segment = |at: i64, ids: &mut dyn Iterator<Item = (u64, bool)>| {
+        let mut b = BatchBuilder::new();
+        for (i, (n, slow)) in ids.enumerate() {
+            b.begin();
+            for (name, value) in [("id", Value::Str(id(n))), ("slow", Value::Bool(slow))] {
+                let c = b.column(name);
+                b.value(c, &value);
+            }
+            b.end(at + i as i64, 1.0);
+        }
+        Arc::new(Segment::from_bytes(encode(&b.finish())).unwrap())
+    };
+    let repeated = segment(0, &mut (0..20_000).map(|i| (i % 10, i % 10 == 3)));
+    let unique = segment(1_000_000, &mut (0..20_000).map(|i| (i, false)));
+    let layout = |s: &Segment| s.columns().find(|c| c.name == "id").map(|c| c.layout);
+    use store::segment::Layout;
+    assert_eq!((layout(&repeated), layout(&unique)), (Some(Layout::Dict), Some(Layout::Ids)));
+    for segments in [[Arc::clone(&repeated), Arc::clone(&unique)], [unique, repeated]] {
+        let selection = json!({"filters": [{"column": "slow", "op": "=", "value": true}]});
+        let answer =
+            ask(&segments, json!({"query": {"start_time": 0, "end_time": 100}, "selection": selection, "columns": ["id"]})).unwrap();
+        let counts =
+            |n: u64| answer.columns[0].values.iter().find(|v| v.value == Cell::from(Value::Str(id(n)))).map(|v| (v.selection, v.baseline));
+        assert_eq!((counts(3), counts(4)), (Some((2_000.0, 1.0)), Some((0.0, 2_001.0))));
+    }
+}
+
 #[test]
 fn populations_are_told_with_their_times_and_findings_with_filters_that_count_the_same() {
     let rows = rows(40_000);
