@@ -1,15 +1,12 @@
 """16 questions at once: what they cost together, how fair it is, and what a runaway does to them."""
 import concurrent.futures
 import json
-import pathlib
 import random
 import statistics
 import threading
 import time
 
-from lib.server import Server
-
-from .kit import Client, Peak, load, mib, questions, settle
+from .kit import Client, Peak, mib, questions, serve
 
 
 def p95(values):
@@ -33,11 +30,7 @@ def crowd(server, asked, clients, rounds, more=lambda: None):
 
 
 def run(args):
-    with Server(args.store, env={"WIDEYE_SELF_TELEMETRY": "false"}) as s:
-        if not args.store:
-            load(s, sorted(pathlib.Path(args.batches).glob("*")))
-            settle(s)
-        manifest = json.loads((pathlib.Path(args.data) / "manifest.json").read_text())
+    with serve(args) as (s, manifest):
         asked = questions(args.data)
         crowd(s, asked, 1, 1)
         with Peak(s) as one_peak:

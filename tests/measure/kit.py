@@ -1,11 +1,14 @@
 """The benchmark kit's events and questions (bench/README.md), and plain HTTP that costs the client little."""
 import concurrent.futures
+import contextlib
 import http.client
 import json
 import pathlib
 import sys
 import threading
 import time
+
+from lib.server import Server
 
 KIT = pathlib.Path(__file__).resolve().parents[3] / "shared" / "bench"
 MIB = 1 << 20
@@ -110,3 +113,13 @@ def settle(server, seconds=120):
         before = server.cpu_seconds()
         time.sleep(0.5)
         quiet = quiet + 1 if server.cpu_seconds() - before < 0.02 else 0
+
+
+@contextlib.contextmanager
+def serve(args):
+    """A server that holds the kit's events as dataset bench, at rest, and the kit's manifest."""
+    with Server(args.store, env={"WIDEYE_SELF_TELEMETRY": "false"}) as server:
+        if not args.store:
+            load(server, sorted(pathlib.Path(args.batches).glob("*")))
+            settle(server)
+        yield server, json.loads((pathlib.Path(args.data) / "manifest.json").read_text())

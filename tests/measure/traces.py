@@ -1,7 +1,6 @@
 """Traces: a skeleton of 100,000 spans, and what questions across the spans of traces cost."""
 import gzip
 import json
-import pathlib
 import random
 import statistics
 import time
@@ -10,7 +9,7 @@ import urllib.parse
 from lib import times
 from lib.server import Server
 
-from .kit import Client, load, mib, settle
+from .kit import Client, mib, serve, settle
 
 N_OTHERS, PER_BATCH, N_ASKED = 200_000, 2_000, 7
 
@@ -89,11 +88,7 @@ def traces(args):
 
 def relations(args):
     """Questions across the spans of the kit's traces, over all of its events, with nothing kept between them."""
-    with Server(args.store, env={"WIDEYE_SELF_TELEMETRY": "false"}) as s:
-        if not args.store:
-            load(s, sorted(pathlib.Path(args.batches).glob("*")))
-            settle(s)
-        manifest = json.loads((pathlib.Path(args.data) / "manifest.json").read_text())
+    with serve(args) as (s, manifest):
         start, end = manifest["start_us"], manifest["end_us"]
         day = {"start_time": start // 1_000_000, "end_time": end // 1_000_000}
         client = Client(s)
