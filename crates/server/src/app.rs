@@ -67,6 +67,7 @@ impl App {
         options.thread_cpu_ns = thread_cpu_ns;
         let store = Store::open(options).map_err(failed)?;
         let threads = settings.threads();
+        store::segment::set_dict_cache_bytes(settings.dictionaries_bytes());
         let engine_options = EngineOptions { threads, cache_bytes: settings.cache_bytes_max, limits: settings.limits.clone() };
         let engine = Engine::new(store.clone(), engine_options);
         engine.set_calculated_fields(crate::fields::saved(&store).map_err(failed)?);

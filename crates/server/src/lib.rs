@@ -20,6 +20,7 @@ mod health;
 mod ids;
 mod jaeger;
 mod log;
+mod machine;
 mod mcp;
 mod metrics;
 mod otlp;

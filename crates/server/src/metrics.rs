@@ -147,6 +147,12 @@ pub(crate) fn page(app: &App) -> String {
         app.engine.pieces_made(),
     );
     p.one("wideye_query_cache_bytes", "gauge", "Partial answers kept; bounded by cache_bytes_max.", app.engine.cache_bytes());
+    p.one(
+        "wideye_dictionaries_bytes",
+        "gauge",
+        "Decoded dictionaries kept; bounded by dictionaries_bytes_max.",
+        store::segment::dict_cache_bytes(),
+    );
     p.one("wideye_connections", "gauge", "Open connections.", m.connections.load(Ordering::Relaxed));
     p.one("wideye_self_telemetry_dropped_total", "counter", "Own events that found no room.", m.telemetry_dropped.load(Ordering::Relaxed));
     p.one("wideye_keys", "gauge", "Keys.", app.door.n_keys());

@@ -39,6 +39,8 @@ pub struct Settings {
     pub ingest_bytes_max: usize,
     /// Bytes of cached partial answers.
     pub cache_bytes_max: usize,
+    /// Bytes of decoded dictionaries kept; 0 means a share of the machine's memory.
+    pub dictionaries_bytes_max: usize,
     /// Bytes of unsealed events after which they become a segment.
     pub seal_bytes: usize,
     /// Seconds that requests get to end when the server stops.
@@ -46,6 +48,10 @@ pub struct Settings {
     /// Limits of ingest and questions.
     pub limits: Limits,
 }
+
+/// Of the machine's memory, one part in so many is for decoded dictionaries, and at least so many bytes.
+const DICTIONARIES_SHARE: usize = 8;
+const DICTIONARIES_BYTES_MIN: usize = 256 << 20;
 
 impl Default for Settings {
     fn default() -> Self {
@@ -60,6 +66,7 @@ impl Default for Settings {
             connections_max: 4_096,
             ingest_bytes_max: 256 << 20,
             cache_bytes_max: 256 << 20,
+            dictionaries_bytes_max: 0,
             seal_bytes: 128 << 20,
             drain_seconds_max: 15.0,
             limits: Limits::default(),
@@ -145,6 +152,13 @@ const KEYS: &[Key] = &[
         text: "Memory for partial answers of questions that are asked again.",
         get: |s| bytes_text(s.cache_bytes_max),
         set: |s, v| set(&mut s.cache_bytes_max, parse_bytes(v)?),
+    },
+    Key {
+        name: "dictionaries_bytes_max",
+        text: "Memory for values of text columns, decoded, that questions are likely to need again. 0: an eighth of the \
+               machine's memory (or of that of its control group), at least 256MiB.",
+        get: |s| bytes_text(s.dictionaries_bytes_max),
+        set: |s, v| set(&mut s.dictionaries_bytes_max, parse_bytes(v)?),
     },
     Key {
         name: "seal_bytes",
@@ -248,6 +262,15 @@ impl Settings {
             });
         }
         Ok(())
+    }
+
+    /// Bytes of decoded dictionaries to keep on this machine.
+    #[must_use]
+    pub fn dictionaries_bytes(&self) -> usize {
+        match self.dictionaries_bytes_max {
+            0 => crate::machine::memory_bytes().map_or(0, |bytes| bytes / DICTIONARIES_SHARE).max(DICTIONARIES_BYTES_MIN),
+            bytes => bytes,
+        }
     }
 
     /// Threads to use on this machine.

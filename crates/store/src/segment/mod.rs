@@ -22,7 +22,7 @@ mod write;
 #[cfg(test)]
 mod tests;
 
-pub use cache::{DICT_CACHE_BYTES_DEFAULT, set_dict_cache_bytes};
+pub use cache::{DICT_CACHE_BYTES_DEFAULT, dict_cache_bytes, set_dict_cache_bytes};
 pub use dict::Dict;
 pub use encode::encode;
 pub use gather::{GatherBuffers, is_sparse};
