@@ -1,6 +1,6 @@
 //! How long the suite of `shared/bench` takes inside the engine, on segments made from its batches:
 //! `cargo run --release -p engine --example bench -- [DATA] [query ids, with commas] [runs] [threads]`.
-//! With `DUMP=DIR` the answers are written there.
+//! With `DUMP=DIR` the answers are written there; with `FRESH=1` no partial answers are kept.
 //!
 //! Owns: the measurement. Never does: check answers (the tests and `run.py` do).
 
@@ -160,7 +160,7 @@ fn main() -> Outcome<()> {
             continue;
         }
         let spec: QuerySpec = serde_json::from_value(spec)?;
-        let run = Run { threads, series: SeriesMode::IfGranularity, ..Run::new(0) };
+        let run = Run { threads, cache: std::env::var_os("FRESH").is_none(), series: SeriesMode::IfGranularity, ..Run::new(0) };
         let plan = check(&spec, &known, &run, &Limits::default())?;
         let mut times = Vec::new();
         let mut last = None;

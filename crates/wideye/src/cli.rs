@@ -180,7 +180,8 @@ pub(crate) struct QueryArgs {
     /// Instead of an answer, the N traces behind it with the largest value of the first calculation's column, or duration_ms
     #[arg(long, value_name = "N")]
     pub(crate) slowest: Option<usize>,
-    /// The whole question as a JSON query specification, from a file or from standard input (-)
+    /// The whole question as a JSON query specification, from a file or from standard input (-); a time range, limit and the like
+    /// given beside it replace its own
     #[arg(long, value_name = "FILE", conflicts_with_all = ["text", "calculate", "conditions", "fields", "by", "having", "order"])]
     pub(crate) spec: Option<PathBuf>,
     /// Print the table alone

@@ -104,6 +104,8 @@ impl Contrast<'_> {
         let plan = self.plan;
         let names: Vec<Arc<str>> = match &plan.columns {
             Some(columns) => columns.clone(),
+            // Nothing is selected, so no column says anything of it.
+            None if self.totals.selection_events == 0 => Vec::new(),
             None => {
                 let names: BTreeSet<&str> = self.parts.iter().flat_map(|p| p.segment.columns().map(|c| c.name)).collect();
                 names.into_iter().filter(|n| !plan.selected_by(n)).map(Arc::from).collect()
@@ -257,9 +259,6 @@ impl Contrast<'_> {
         if plan.columns.is_none() {
             set_aside = columns.iter().filter(|c| c.kind == "id" && !c.significant).map(|c| Arc::clone(&c.column)).collect();
             columns.truncate(plan.limit);
-            if self.totals.selection_events == 0 {
-                columns.clear();
-            }
         }
         let (selection, baseline) = (self.totals.mass.selection.weight, self.totals.mass.other.weight);
         ContrastAnswer {

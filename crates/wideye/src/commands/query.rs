@@ -45,7 +45,14 @@ pub(super) fn run(args: &QueryArgs, out: &mut Out) -> Result<(), CliError> {
 /// The question that text, flags or a file state.
 fn question(args: &QueryArgs) -> Result<Question, CliError> {
     if let Some(path) = &args.spec {
-        return Ok(Question { spec: from_file(path)?, dataset: args.scope.dataset.clone(), ..Question::default() });
+        let mut q = Question { spec: from_file(path)?, ..Question::default() };
+        let time = &args.scope.time;
+        if [&time.last, &time.from, &time.to].iter().any(|t| t.is_some()) {
+            (q.spec.time_range, q.spec.start_time, q.spec.end_time) = (None, None, None);
+        }
+        args.scope.put_into(&mut q)?;
+        put_numbers(args, &mut q.spec)?;
+        return Ok(q);
     }
     let mut q = parse(&args.text.join(" "))?;
     args.scope.put_into(&mut q)?;
@@ -67,16 +74,7 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
     if let Some(text) = &args.order {
         spec.orders = read(text, question::parse_orders)?;
     }
-    spec.limit = args.limit.or(spec.limit);
-    if let Some(text) = &args.every {
-        spec.granularity = Some(duration(text, "--every")?);
-    }
-    if let Some(text) = &args.compare {
-        spec.compare_time_offset_seconds = Some(duration(text, "--compare")?);
-    }
-    if args.unweighted {
-        spec.usage_mode = Some(true);
-    }
+    put_numbers(args, spec)?;
     // Events hold their own columns only; those of their relatives are asked for as fields.
     for name in q.show.iter().filter(|name| relational(name).is_some()) {
         if spec.calculated_fields.iter().all(|f| f.name != *name) {
@@ -91,6 +89,21 @@ fn question(args: &QueryArgs) -> Result<Question, CliError> {
         spec.orders.extend(question::largest_first(spec.calculations.as_deref()));
     }
     Ok(q)
+}
+
+/// Puts limit, buckets, comparison and weights into a question, where given.
+fn put_numbers(args: &QueryArgs, spec: &mut QuerySpec) -> Result<(), CliError> {
+    spec.limit = args.limit.or(spec.limit);
+    if let Some(text) = &args.every {
+        spec.granularity = Some(duration(text, "--every")?);
+    }
+    if let Some(text) = &args.compare {
+        spec.compare_time_offset_seconds = Some(duration(text, "--compare")?);
+    }
+    if args.unweighted {
+        spec.usage_mode = Some(true);
+    }
+    Ok(())
 }
 
 /// What --field says.

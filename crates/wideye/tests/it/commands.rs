@@ -235,6 +235,24 @@ fn conditions_of_text_and_flag_are_joined_by_and_only() {
 }
 
 #[test]
+fn flags_beside_a_specification_replace_its_own() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), r#"{"breakdowns": ["a"], "time_range": 60, "limit": 5, "filters": [{"column": "b", "op": "exists"}]}"#).unwrap();
+    let path = file.path().to_str().unwrap();
+    let asked = |flags: &[&str]| {
+        let shown = stdout(&wideye(&[&["query", "--spec", path, "--show-spec"], flags].concat()));
+        serde_json::from_str::<Json>(&shown).unwrap()["query"].take()
+    };
+    let plain = asked(&[]);
+    assert_eq!((&plain["time_range"], &plain["limit"], &plain["breakdowns"][0]), (&60.0.into(), &5.into(), &"a".into()));
+    let last = asked(&["--last", "2h", "-n", "7", "--every", "5m", "--unweighted"]);
+    assert_eq!((&last["time_range"], &last["limit"], &last["granularity"]), (&7200.0.into(), &7.into(), &300.0.into()));
+    assert_eq!((&last["usage_mode"], &last["filters"]), (&true.into(), &plain["filters"]));
+    let from = asked(&["--from", "2026-11-22T13:00:00Z"]);
+    assert_eq!((from["time_range"].is_null(), from["start_time"].is_null()), (true, false));
+}
+
+#[test]
 fn help_shows_examples_and_the_grammar() {
     for command in ["serve", "query", "contrast", "import", "export", "columns", "trace", "keys", "demo", "fleet"] {
         let help = stdout(&wideye(&[command, "--help"]));
