@@ -4,7 +4,7 @@
 //! of integers whose values are not known yet.
 
 use super::dicts::{Unnumbered, number_dicts};
-use super::filter::Filter;
+use super::filter::{self, Filter};
 use super::keys::{KeyColumn, KeyPart, Numbering, intern_code};
 use super::place::{Place, Source};
 use crate::intern::{Caches, CodeMap, ColumnIds, Key, UNSET};
@@ -17,12 +17,14 @@ use model::columns::{DURATION_MS, PARENT_ID};
 use model::query::Combination;
 use std::sync::Arc;
 use store::Segment;
-use store::segment::{Dict, Layout, Scratch};
+use store::segment::{BLOCK_ROWS, Dict, Layout, Scratch};
 
 /// Values of a column in all segments together, up to which they get small numbers of their own per question.
 const COMPACT_VALUES: usize = 1 << 16;
 /// Dictionaries up to this size are numbered as a whole even if few rows may be asked for.
 const EAGER_VALUES: usize = 4096;
+/// Rows of a block that are expected to be asked for, from which on it is read from disk as a whole, beforehand.
+const LIKELY_ROWS: f64 = 32.0;
 /// Integers of a segment that lie this close together are numbered by table.
 const SMALL_SPAN: f64 = 16_384.0;
 
@@ -150,14 +152,6 @@ enum Part<'s> {
 }
 
 impl<'s> Part<'s> {
-    /// Where cells are read.
-    fn place(&self) -> Option<&Place<'s>> {
-        match self {
-            Part::Dict(column, ..) | Part::Bools(column) | Part::Small(column, _) | Part::Raw(column) => Some(column),
-            Part::Const(..) | Part::Root(_) => None,
-        }
-    }
-
     /// The dictionary, if its values are to be numbered before the scan and are not yet.
     fn unnumbered(&self, ids: &ColumnIds) -> Option<Unnumbered> {
         let Part::Dict(column, dict, true) = self else { return None };
@@ -188,13 +182,22 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
             }
         }
     }
-    let drafts = parallel(threads, overlapping.len(), |i| {
+    // Filters first, in all segments: what the others will read is on its way from disk while they are made ready.
+    let chosen = parallel(if plan.conditions.is_empty() { 1 } else { threads }, overlapping.len(), |i| {
         run.check()?;
-        draft(source, overlapping[i], wanted, &key_fields, &cached)
+        choose(source, overlapping[i], wanted, &key_fields)
     });
-    let mut kept = Vec::new();
-    for draft in drafts {
-        kept.extend(draft?);
+    let mut ready = Vec::new();
+    for chosen in chosen {
+        ready.extend(chosen?);
+    }
+    let parts = parallel(threads, ready.len(), |i| {
+        run.check()?;
+        parts(source, &ready[i], &key_fields, &cached)
+    });
+    let mut kept = Vec::with_capacity(ready.len());
+    for (ready, parts) in ready.into_iter().zip(parts) {
+        kept.push(Draft { ready, parts: parts? });
     }
     for (k, ids) in cached.iter().enumerate() {
         number_dicts(kept.iter().flat_map(|d| &d.parts[k]).filter_map(|p| p.unnumbered(ids)).collect(), ids, run)?;
@@ -245,14 +248,8 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     Ok(Prepared { segments, keys, distinct_keys, units, rows_planned, times })
 }
 
-/// `None`: the segment holds nothing that is asked for.
-fn draft<'s>(
-    source: Source<'s>,
-    index: usize,
-    wanted: &Wanted<'_>,
-    key_fields: &[&Field],
-    cached: &[Arc<ColumnIds>],
-) -> Result<Option<Draft<'s>>, EngineError> {
+/// A segment with its filter; `None` if it holds nothing that is asked for.
+fn choose<'s>(source: Source<'s>, index: usize, wanted: &Wanted<'_>, key_fields: &[&Field]) -> Result<Option<Ready<'s>>, EngineError> {
     let segment = &source.segments[index];
     let plan = wanted.plan;
     let (mut durations, mut lead_ns) = (Vec::new(), plan.start_ns);
@@ -266,25 +263,58 @@ fn draft<'s>(
     }
     let any = plan.combination == Combination::Or;
     let Some(filter) = Filter::compile(&plan.conditions, any, source, index)? else { return Ok(None) };
-    let mut parts = Vec::with_capacity(key_fields.len());
-    for (field, ids) in key_fields.iter().zip(cached) {
-        parts.push(match field {
+    let fields = wanted.fields.iter().map(|(f, _)| source.places(index, f)).collect::<Result<_, _>>()?;
+    let ready = Ready { segment, index, filter, keys: Vec::new(), fields, durations, lead_ns };
+    read_ahead(source, &ready, plan, key_fields);
+    Ok(Some(ready))
+}
+
+/// Has read from disk what is likely to be needed of a segment.
+fn read_ahead(source: Source<'_>, ready: &Ready<'_>, plan: &Plan, key_fields: &[&Field]) {
+    let (mut share, n_rows) = (1.0, ready.segment.n_rows() as f64);
+    let is_likely = |share: f64| share * n_rows.min(BLOCK_ROWS as f64) >= LIKELY_ROWS;
+    for condition in &ready.filter.conditions {
+        let filter::Ready::Parts { parts, expected, .. } = condition else { continue };
+        if is_likely(share) {
+            parts.iter().for_each(|part| part.place.blocks_ahead(ready.lead_ns, plan.end_ns));
+        }
+        share *= if ready.filter.any { 1.0 } else { expected.0 };
+    }
+    let of_key = |field: &&Field| match field {
+        Field::Column(name) => Some(source.stored(ready.index, name)),
+        _ => None,
+    };
+    for place in key_fields.iter().filter_map(of_key).flatten() {
+        if share * n_rows >= 1.0 {
+            place.dict_ahead();
+        }
+        if is_likely(share) {
+            place.blocks_ahead(ready.lead_ns, plan.end_ns);
+        }
+    }
+    if is_likely(share) {
+        ready.fields.iter().flatten().for_each(|place| place.blocks_ahead(ready.lead_ns, plan.end_ns));
+    }
+}
+
+/// The parts of each key column of a segment.
+fn parts<'s>(
+    source: Source<'s>,
+    ready: &Ready<'s>,
+    key_fields: &[&Field],
+    cached: &[Arc<ColumnIds>],
+) -> Result<Vec<Vec<Part<'s>>>, EngineError> {
+    let (index, all) = (ready.index, ready.filter.is_all());
+    let of_field = |(field, ids): (&&Field, &Arc<ColumnIds>)| {
+        Ok(match field {
             Field::Dataset => vec![Part::Const(Key::text(source.dataset(index)), source.dataset(index).to_owned())],
             Field::IsRoot => vec![Part::Root(source.stored(index, PARENT_ID).collect())],
             Field::Column(_) | Field::Computed(_) => {
-                source.places(index, field)?.into_iter().map(|c| part(c, ids, filter.is_all())).collect::<Result<_, _>>()?
+                source.places(index, field)?.into_iter().map(|c| part(c, ids, all)).collect::<Result<_, EngineError>>()?
             }
-        });
-    }
-    let fields: Vec<Vec<Place<'s>>> = wanted.fields.iter().map(|(f, _)| source.places(index, f)).collect::<Result<_, _>>()?;
-    if filter.is_all() {
-        let keys = parts.iter().flatten().filter_map(Part::place);
-        for place in keys.chain(fields.iter().flatten()) {
-            place.blocks_ahead(lead_ns, plan.end_ns);
-        }
-    }
-    let ready = Ready { segment, index, filter, keys: Vec::new(), fields, durations, lead_ns };
-    Ok(Some(Draft { ready, parts }))
+        })
+    };
+    key_fields.iter().zip(cached).map(of_field).collect()
 }
 
 /// `all`: every row will be asked for.

@@ -237,7 +237,8 @@ fn conditions_of_text_and_flag_are_joined_by_and_only() {
 #[test]
 fn flags_beside_a_specification_replace_its_own() {
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), r#"{"breakdowns": ["a"], "time_range": 60, "limit": 5, "filters": [{"column": "b", "op": "exists"}]}"#).unwrap();
+    std::fs::write(file.path(), r#"{"breakdowns": ["a"], "time_range": 60, "limit": 5, "filters": [{"column": "b", "op": "exists"}]}"#)
+        .unwrap();
     let path = file.path().to_str().unwrap();
     let asked = |flags: &[&str]| {
         let shown = stdout(&wideye(&[&["query", "--spec", path, "--show-spec"], flags].concat()));
