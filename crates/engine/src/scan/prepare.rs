@@ -183,8 +183,11 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
         }
     }
     // Filters first, in all segments: what the others will read is on its way from disk while they are made ready.
-    let chosen = parallel(if plan.conditions.is_empty() { 1 } else { threads }, overlapping.len(), |i| {
-        run.check()?;
+    let filtered = !plan.conditions.is_empty();
+    let chosen = parallel(if filtered { threads } else { 1 }, overlapping.len(), |i| {
+        if filtered {
+            run.check()?;
+        }
         choose(source, overlapping[i], wanted, &key_fields)
     });
     let mut ready = Vec::new();
