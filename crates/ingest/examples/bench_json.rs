@@ -40,7 +40,7 @@ fn main() -> std::io::Result<()> {
             best[i] = best[i].min(time);
             if round == 0 {
                 n_events += decoded.statuses.len();
-                n_cells += decoded.writes.iter().flat_map(|w| &w.1.columns).map(|c| c.values.len()).sum::<usize>();
+                n_cells += decoded.writes.iter().flat_map(|w| &w.1.columns).map(|c| c.cells.len()).sum::<usize>();
             }
         }
         report("decode", busy, n_bytes, n_events);

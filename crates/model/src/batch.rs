@@ -9,6 +9,7 @@ mod key;
 mod tests;
 
 pub use builder::{BatchBuilder, ColumnId};
+pub use few::{FEW_CELLS_MAX, FewCells};
 
 use crate::{ColumnKind, StrDict, TimeNs, Value, write_id};
 use std::sync::Arc;
@@ -123,15 +124,66 @@ impl Values {
     }
 }
 
+/// Cells of a column, in memory of their own.
+#[derive(Clone, Debug)]
+pub struct ManyCells {
+    /// Rows that have a cell, ascending; `None` if all do.
+    pub rows: Option<Vec<u32>>,
+    /// Their cells.
+    pub values: Values,
+}
+
+/// The cells of a column.
+#[derive(Clone, Debug)]
+pub enum Cells {
+    /// In memory of their own.
+    Many(Box<ManyCells>),
+    /// Together with those of other columns.
+    Few(FewCells),
+}
+
+impl Cells {
+    /// The kind of column.
+    #[must_use]
+    pub fn kind(&self) -> ColumnKind {
+        match self {
+            Cells::Many(many) => many.values.kind(),
+            Cells::Few(few) => few.kind(),
+        }
+    }
+
+    /// Number of present cells.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Cells::Many(many) => many.values.len(),
+            Cells::Few(few) => few.len(),
+        }
+    }
+
+    /// Whether there is no cell.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// In memory of their own, in a batch of `n_rows`.
+    #[must_use]
+    pub fn many(self, n_rows: usize) -> Box<ManyCells> {
+        match self {
+            Cells::Many(many) => many,
+            Cells::Few(few) => Box::new(few.many(n_rows)),
+        }
+    }
+}
+
 /// A column of a batch: one (name, kind).
 #[derive(Clone, Debug)]
 pub struct BatchColumn {
     /// Name of the column.
     pub name: Arc<str>,
-    /// Rows that have a cell, ascending; `None` if all do.
-    pub rows: Option<Vec<u32>>,
-    /// Their cells.
-    pub values: Values,
+    /// Its cells.
+    pub cells: Cells,
 }
 
 /// Events of one dataset in order of arrival.

@@ -14,7 +14,9 @@ pub mod query;
 pub mod time;
 mod value;
 
-pub use batch::{Batch, BatchBuilder, BatchColumn, ColumnId, OVERFLOW_COLUMN, OVERFLOW_LEFT_OUT, Values};
+pub use batch::{
+    Batch, BatchBuilder, BatchColumn, Cells, ColumnId, FEW_CELLS_MAX, FewCells, ManyCells, OVERFLOW_COLUMN, OVERFLOW_LEFT_OUT, Values,
+};
 pub use bucket::{bucket_middle, bucket_of, from_ordered_bits, heatmap_start, ordered_bits};
 pub use dict::StrDict;
 pub use error::ErrorKind;

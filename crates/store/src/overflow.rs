@@ -2,7 +2,7 @@
 //!
 //! Owns: that such fields are not lost, and what they look like. Never does: decide which fields they are (`columns`).
 
-use model::{Batch, BatchColumn, Limits, OVERFLOW_COLUMN, OVERFLOW_LEFT_OUT, StrDict, Values};
+use model::{Batch, BatchColumn, Cells, Limits, ManyCells, OVERFLOW_COLUMN, OVERFLOW_LEFT_OUT, StrDict, Values};
 use serde_json::Value as Json;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -64,10 +64,10 @@ impl Fields {
 }
 
 /// Calls `f` with (row, position) of each cell.
-fn each_cell(column: &BatchColumn, mut f: impl FnMut(u32, usize)) {
-    match &column.rows {
+fn each_cell(cells: &ManyCells, mut f: impl FnMut(u32, usize)) {
+    match &cells.rows {
         Some(rows) => rows.iter().enumerate().for_each(|(i, row)| f(*row, i)),
-        None => (0..column.values.len()).for_each(|i| f(i as u32, i)),
+        None => (0..cells.values.len()).for_each(|i| f(i as u32, i)),
     }
 }
 
@@ -92,17 +92,19 @@ pub(crate) fn fold(batch: Batch, over: &[usize]) -> (Batch, Overflow) {
         }
     }
     for column in sent {
-        each_cell(&column, |row, i| {
+        let cells = column.cells.many(n_rows);
+        each_cell(&cells, |row, i| {
             let fields = by_row.entry(row).or_default();
-            match column.values.value(i).to_json() {
+            match cells.values.value(i).to_json() {
                 Json::String(text) => fields.sent(&text),
                 other => fields.add(OVERFLOW_COLUMN, &other),
             }
         });
     }
     for column in folded {
-        overflow.fields += column.values.len();
-        each_cell(&column, |row, i| by_row.entry(row).or_default().add(&column.name, &column.values.value(i).to_json()));
+        let cells = column.cells.many(n_rows);
+        overflow.fields += cells.values.len();
+        each_cell(&cells, |row, i| by_row.entry(row).or_default().add(&column.name, &cells.values.value(i).to_json()));
     }
     overflow.events = by_row.len();
     let (mut rows, mut codes, mut dict) = (Vec::new(), Vec::new(), StrDict::default());
@@ -111,7 +113,8 @@ pub(crate) fn fold(batch: Batch, over: &[usize]) -> (Batch, Overflow) {
         codes.push(dict.insert(fields.text().as_bytes()));
     }
     let rows = (rows.len() < n_rows).then_some(rows);
-    kept.push(BatchColumn { name: Arc::from(OVERFLOW_COLUMN), rows, values: Values::Str { codes, dict } });
+    let cells = Cells::Many(Box::new(ManyCells { rows, values: Values::Str { codes, dict } }));
+    kept.push(BatchColumn { name: Arc::from(OVERFLOW_COLUMN), cells });
     (Batch { n_rows, times, sample_rates, columns: kept }, overflow)
 }
 
@@ -146,7 +149,7 @@ mod tests {
         let (batch, overflow) = fold(batch, &over);
         assert_eq!(overflow, Overflow { events: 3, fields: 4, first: false });
         assert_eq!(batch.columns.iter().map(|c| &*c.name).collect::<Vec<_>>(), ["a", OVERFLOW_COLUMN]);
-        let column = &batch.columns[1];
+        let column = batch.columns[1].cells.clone().many(4);
         assert_eq!(column.rows.as_deref(), Some(&[0, 2, 3][..]));
         let found: Vec<Json> = (0..3).map(|i| serde_json::from_str(column.values.value(i).to_json().as_str().unwrap()).unwrap()).collect();
         assert_eq!(found[0], serde_json::json!({"te\"xt": "x\ny", "float": 0.5}));

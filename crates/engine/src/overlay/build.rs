@@ -4,7 +4,7 @@
 
 use crate::EngineError;
 use expr::Cell;
-use model::{Batch, BatchColumn, IdKind, StrDict, Values, parse_id};
+use model::{Batch, BatchColumn, Cells, IdKind, ManyCells, StrDict, Values, parse_id};
 use store::Segment;
 
 /// A cell ready to be put anywhere in the column it was made for.
@@ -47,7 +47,10 @@ impl<T> Part<T> {
 
     fn column(self, n_rows: usize, values: impl FnOnce(Vec<T>) -> Values) -> Option<BatchColumn> {
         let rows = (self.rows.len() < n_rows).then_some(self.rows);
-        (!self.values.is_empty()).then(|| BatchColumn { name: super::NAME.into(), rows, values: values(self.values) })
+        (!self.values.is_empty()).then(|| {
+            let cells = Cells::Many(Box::new(ManyCells { rows, values: values(self.values) }));
+            BatchColumn { name: super::NAME.into(), cells }
+        })
     }
 }
 

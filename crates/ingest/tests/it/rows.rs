@@ -2,7 +2,7 @@
 //!
 //! Owns: reading back what decoders built. Never does: check it.
 
-use model::{Batch, Values, write_id};
+use model::{Batch, ManyCells, Values, write_id};
 use serde_json::{Map, Value as Json, json};
 
 /// Each event as `{"time": ns, "rate": f, "data": {…}}`. Panics on a batch that is not consistent.
@@ -13,20 +13,21 @@ pub(crate) fn rows(batch: &Batch) -> Vec<Json> {
     let mut data = vec![Map::new(); batch.n_rows];
     for column in &batch.columns {
         let all: Vec<u32> = (0..batch.n_rows as u32).collect();
-        let at = column.rows.as_ref().unwrap_or(&all);
-        assert_eq!(at.len(), column.values.len(), "{}", column.name);
+        let ManyCells { rows, values } = *column.cells.clone().many(batch.n_rows);
+        let at = rows.as_ref().unwrap_or(&all);
+        assert_eq!((at.len(), at.len()), (values.len(), column.cells.len()), "{}", column.name);
         assert!(!at.is_empty() && at.windows(2).all(|w| w[0] < w[1]), "{} {at:?}", column.name);
-        if let Values::Str { codes, dict } = &column.values {
+        if let Values::Str { codes, dict } = &values {
             let used: std::collections::HashSet<u32> = codes.iter().copied().collect();
             assert_eq!(used.len(), dict.len(), "every text of '{}' is in a cell", column.name);
         }
         for (i, &row) in at.iter().enumerate() {
             let id = |raw: &[u8]| {
                 let mut text = String::new();
-                write_id(column.values.kind().id().unwrap(), raw, &mut text);
+                write_id(values.kind().id().unwrap(), raw, &mut text);
                 Json::from(text)
             };
-            let cell = match &column.values {
+            let cell = match &values {
                 Values::Str { codes, dict } => Json::from(std::str::from_utf8(dict.get(codes[i])).unwrap()),
                 Values::Int(v) => json!(v[i]),
                 Values::Float(v) => json!(v[i]),

@@ -2,9 +2,9 @@
 //!
 //! Owns: finding the column of a cell fast, and taking back what an event brought. Never does: limits, sorting.
 
-use super::few::{self, Few};
+use super::few::{self, FEW_CELLS_MAX, Few};
 use super::key::{KEY_BYTES, Key, MASKS, key, name_bytes};
-use super::{Batch, BatchColumn, Values};
+use super::{Batch, BatchColumn, Cells, ManyCells, Values};
 use crate::{ColumnKind, StrDict, TimeNs, parse_id};
 use std::{hash::BuildHasher, sync::Arc};
 
@@ -76,18 +76,10 @@ struct Physical {
     kind: ColumnKind,
     /// Whether the last cell brought a new entry of the dictionary.
     fresh: bool,
-    many: Option<Box<Many>>,
+    many: Option<Box<ManyCells>>,
 }
 
-/// The cells of a column that has many.
-#[derive(Debug)]
-struct Many {
-    /// Rows of the cells, once some row had none; until then they are 0..n.
-    rows: Option<Vec<u32>>,
-    values: Values,
-}
-
-impl Many {
+impl ManyCells {
     /// Notes the row of the cell after the first `n`.
     #[inline(always)]
     fn push_row(&mut self, n: u32, row: u32) {
@@ -342,7 +334,7 @@ impl BatchBuilder {
         self.few.begin(self.row);
         self.few_mark = self.few.mark();
         if self.logical.len() > NARROW_COLUMNS {
-            self.few_max = few::CELLS_MAX;
+            self.few_max = FEW_CELLS_MAX as u32;
         }
         self.n_missed = self.n_missed.min(MISSES_MAX - TRIES_PER_EVENT);
     }
@@ -408,7 +400,7 @@ impl BatchBuilder {
         let values = match &p.many {
             Some(many) => &many.values,
             None => {
-                short = self.few.column(p.last, 1, p.kind, self.seed).1;
+                short = self.few.column(p.last, 1, p.kind, self.seed).values;
                 &short
             }
         };
@@ -480,7 +472,12 @@ impl BatchBuilder {
 
     /// Puts a cell into the log, or answers the column of many that it belongs to, with its row noted already.
     #[inline(always)]
-    fn put(&mut self, column: ColumnId, kind: ColumnKind, word: impl FnOnce(&mut Few) -> Option<u64>) -> Option<(&mut Many, &mut bool)> {
+    fn put(
+        &mut self,
+        column: ColumnId,
+        kind: ColumnKind,
+        word: impl FnOnce(&mut Few) -> Option<u64>,
+    ) -> Option<(&mut ManyCells, &mut bool)> {
         let at = self.slot(column, kind);
         if self.physical[at as usize].many.is_none() {
             let word = word(&mut self.few);
@@ -517,8 +514,7 @@ impl BatchBuilder {
     #[inline(never)]
     fn promote(&mut self, at: u32) {
         let p = &mut self.physical[at as usize];
-        let (rows, values) = self.few.column(p.last, p.n, p.kind, self.seed);
-        p.many = Some(Box::new(Many { rows, values }));
+        p.many = Some(Box::new(self.few.column(p.last, p.n, p.kind, self.seed)));
     }
 
     /// The physical column for a cell that replaces another of its event, or is of another kind than the last one.
@@ -561,7 +557,9 @@ impl BatchBuilder {
                 crate::IdKind::Uuid => self.id16(column, ColumnKind::Uuid, raw),
             };
         }
-        if let Some((Many { values: Values::Str { codes, dict }, .. }, fresh)) = self.put(column, ColumnKind::Str, |few| few.text(text)) {
+        if let Some((ManyCells { values: Values::Str { codes, dict }, .. }, fresh)) =
+            self.put(column, ColumnKind::Str, |few| few.text(text))
+        {
             let before = dict.len();
             let code = dict.insert(text.as_bytes());
             *fresh = code as usize == before;
@@ -573,7 +571,7 @@ impl BatchBuilder {
     #[inline]
     pub fn hex8(&mut self, column: ColumnId, id: [u8; 8]) {
         let word = u64::from_be_bytes(id);
-        if let Some((Many { values: Values::Hex8(v), .. }, _)) = self.put(column, ColumnKind::Hex8, |_| Some(word)) {
+        if let Some((ManyCells { values: Values::Hex8(v), .. }, _)) = self.put(column, ColumnKind::Hex8, |_| Some(word)) {
             v.push(id);
         }
     }
@@ -586,7 +584,7 @@ impl BatchBuilder {
 
     #[inline]
     fn id16(&mut self, column: ColumnId, kind: ColumnKind, id: [u8; 16]) {
-        if let Some((Many { values: Values::Hex16(v) | Values::Uuid(v), .. }, _)) = self.put(column, kind, |few| few.id(id)) {
+        if let Some((ManyCells { values: Values::Hex16(v) | Values::Uuid(v), .. }, _)) = self.put(column, kind, |few| few.id(id)) {
             v.push(id);
         }
     }
@@ -594,7 +592,7 @@ impl BatchBuilder {
     /// Sets an integer cell.
     #[inline]
     pub fn int(&mut self, column: ColumnId, value: i64) {
-        if let Some((Many { values: Values::Int(v), .. }, _)) = self.put(column, ColumnKind::Int, |_| Some(value as u64)) {
+        if let Some((ManyCells { values: Values::Int(v), .. }, _)) = self.put(column, ColumnKind::Int, |_| Some(value as u64)) {
             v.push(value);
         }
     }
@@ -605,7 +603,7 @@ impl BatchBuilder {
         if !value.is_finite() {
             return self.unset(column);
         }
-        if let Some((Many { values: Values::Float(v), .. }, _)) = self.put(column, ColumnKind::Float, |_| Some(value.to_bits())) {
+        if let Some((ManyCells { values: Values::Float(v), .. }, _)) = self.put(column, ColumnKind::Float, |_| Some(value.to_bits())) {
             v.push(value);
         }
     }
@@ -613,7 +611,7 @@ impl BatchBuilder {
     /// Sets a truth value.
     #[inline]
     pub fn bool(&mut self, column: ColumnId, value: bool) {
-        if let Some((Many { values: Values::Bool(v), .. }, _)) = self.put(column, ColumnKind::Bool, |_| Some(u64::from(value))) {
+        if let Some((ManyCells { values: Values::Bool(v), .. }, _)) = self.put(column, ColumnKind::Bool, |_| Some(u64::from(value))) {
             v.push(value);
         }
     }
@@ -633,7 +631,7 @@ impl BatchBuilder {
     #[must_use]
     pub fn finish(self) -> Batch {
         let n_rows = self.times.len();
-        let BatchBuilder { cold, physical, few, times, sample_rates, seed, .. } = self;
+        let BatchBuilder { cold, physical, few, times, sample_rates, .. } = self;
         let mut n_few = 0;
         let mut ends: Vec<u32> = Vec::with_capacity(physical.len());
         ends.extend(physical.iter().map(|p| {
@@ -647,16 +645,15 @@ impl BatchBuilder {
             .zip(ends)
             .filter(|(p, _)| p.n > 0)
             .map(|(p, end)| {
-                let name = Arc::clone(&cold[p.logical as usize].name);
-                let Many { rows, values } = match p.many {
-                    Some(many) => *many,
-                    None => {
-                        let (rows, values) = few.column((end - p.n) as usize..end as usize, p.kind, seed);
-                        Many { rows, values }
+                let cells = match p.many {
+                    Some(mut many) => {
+                        let sparse = (p.n as usize) < n_rows;
+                        many.rows = sparse.then(|| many.rows.take().unwrap_or_else(|| (0..p.n).collect()));
+                        Cells::Many(many)
                     }
+                    None => Cells::Few(few(end - p.n..end, p.kind)),
                 };
-                let sparse = (p.n as usize) < n_rows;
-                BatchColumn { name, rows: sparse.then(|| rows.unwrap_or_else(|| (0..p.n).collect())), values }
+                BatchColumn { name: Arc::clone(&cold[p.logical as usize].name), cells }
             })
             .collect();
         Batch { n_rows, times, sample_rates, columns }

@@ -3,11 +3,12 @@
 //!
 //! Owns: the log, the texts in it, and bringing cells into the order of columns. Never does: know what a column is.
 
-use super::Values;
+use super::{ManyCells, Values};
 use crate::{ColumnKind, StrDict};
+use std::{ops::Range, sync::Arc};
 
-/// Cells of a column that are kept in the log.
-pub(super) const CELLS_MAX: u32 = 16;
+/// Cells of a column that are kept in the log, at most.
+pub const FEW_CELLS_MAX: usize = 16;
 /// Longer texts are not: in the log they are repeated, in a dictionary they are not.
 const TEXT_BYTES_MAX: usize = 64;
 
@@ -39,12 +40,20 @@ pub(super) struct Few {
     rows: Vec<u32>,
 }
 
-/// The log, and its cells column by column.
+/// The cells of the log column by column.
 #[derive(Debug)]
-pub(super) struct Sorted {
-    cells: Vec<Cell>,
-    order: Vec<u32>,
+struct Sorted {
+    rows: Vec<u32>,
+    words: Vec<u64>,
     texts: Vec<u8>,
+}
+
+/// The cells of a column that has at most [`FEW_CELLS_MAX`]. All such columns of a batch share their memory.
+#[derive(Clone, Debug)]
+pub struct FewCells {
+    kind: ColumnKind,
+    places: Range<u32>,
+    sorted: Arc<Sorted>,
 }
 
 impl Few {
@@ -101,9 +110,9 @@ impl Few {
     }
 
     /// Rows and cells of a column that leaves the log: the last `n` of it. No rows if they are 0..n.
-    pub(super) fn column(&self, last: u32, n: u32, kind: ColumnKind, seed: u64) -> (Option<Vec<u32>>, Values) {
-        let mut cells = [(0, 0); CELLS_MAX as usize];
-        let cells = &mut cells[..n.min(CELLS_MAX) as usize];
+    pub(super) fn column(&self, last: u32, n: u32, kind: ColumnKind, seed: u64) -> ManyCells {
+        let mut cells = [(0, 0); FEW_CELLS_MAX];
+        let cells = &mut cells[..FEW_CELLS_MAX.min(n as usize)];
         let mut at = last;
         for slot in cells.iter_mut().rev() {
             let cell = self.cells[at as usize];
@@ -115,55 +124,86 @@ impl Few {
 
     /// All cells column by column. `starts` says for each column where its cells are to be, of `n` in all, or [`u32::MAX`] that
     /// they are not wanted; then, where they end. One pass over the log, where following each column's cells would wait for
-    /// the memory cell by cell.
-    pub(super) fn sorted(self, starts: &mut [u32], n: usize) -> Sorted {
-        let Few { mut cells, texts, rows } = self;
-        let mut order = vec![0; n];
-        let ends = rows.iter().skip(1).copied().chain([cells.len() as u32]);
-        for ((row, start), end) in (0..).zip(&rows).zip(ends) {
-            for (i, cell) in (*start..).zip(&mut cells[*start as usize..end as usize]) {
+    /// the memory cell by cell. Answers the cells from one place to another.
+    pub(super) fn sorted(self, starts: &mut [u32], n: usize) -> impl Fn(Range<u32>, ColumnKind) -> FewCells + use<> {
+        let Few { cells, texts, rows: row_starts } = self;
+        let (mut rows, mut words) = (vec![0; n], vec![0; n]);
+        let ends = row_starts.iter().skip(1).copied().chain([cells.len() as u32]);
+        for ((row, start), end) in (0..).zip(&row_starts).zip(ends) {
+            for cell in &cells[*start as usize..end as usize] {
                 if let Some(at) = starts.get_mut(cell.column as usize).filter(|at| **at != u32::MAX) {
-                    // Nobody goes back from cell to cell any more.
-                    cell.before = row;
-                    order[*at as usize] = i;
+                    rows[*at as usize] = row;
+                    words[*at as usize] = cell.word;
                     *at += 1;
                 }
             }
         }
-        Sorted { cells, order, texts }
+        let sorted = Arc::new(Sorted { rows, words, texts });
+        move |places, kind| FewCells { kind, places, sorted: Arc::clone(&sorted) }
     }
 }
 
-impl Sorted {
-    /// Rows and cells of a column, whose cells are at these places.
-    pub(super) fn column(&self, places: std::ops::Range<usize>, kind: ColumnKind, seed: u64) -> (Option<Vec<u32>>, Values) {
-        let mut cells = [(0, 0); CELLS_MAX as usize];
-        let cells = &mut cells[..places.len().min(CELLS_MAX as usize)];
-        for (slot, at) in cells.iter_mut().zip(&self.order[places]) {
-            let cell = &self.cells[*at as usize];
-            *slot = (cell.before, cell.word);
-        }
-        column(&self.texts, cells, kind, seed)
+impl FewCells {
+    /// The kind of column.
+    #[must_use]
+    pub fn kind(&self) -> ColumnKind {
+        self.kind
+    }
+
+    /// Number of cells.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Rows that have a cell, ascending.
+    #[must_use]
+    pub fn rows(&self) -> &[u32] {
+        &self.sorted.rows[self.places.start as usize..self.places.end as usize]
+    }
+
+    /// For each of them: an integer, the bits of a float, a truth value (0 or 1), an id of 8 bytes, or what [`Self::bytes`] takes.
+    #[must_use]
+    pub fn words(&self) -> &[u64] {
+        &self.sorted.words[self.places.start as usize..self.places.end as usize]
+    }
+
+    /// The text or the id of 16 bytes that a word stands for.
+    #[must_use]
+    pub fn bytes(&self, word: u64) -> &[u8] {
+        bytes_of(&self.sorted.texts, word)
+    }
+
+    pub(super) fn many(&self, n_rows: usize) -> ManyCells {
+        let rows = (self.len() < n_rows).then(|| self.rows().to_vec());
+        ManyCells { rows, values: values(&self.sorted.texts, self.words().iter().copied(), self.kind, 0) }
     }
 }
 
 /// Rows ascend.
-fn column(texts: &[u8], cells: &[(u32, u64)], kind: ColumnKind, seed: u64) -> (Option<Vec<u32>>, Values) {
+fn column(texts: &[u8], cells: &[(u32, u64)], kind: ColumnKind, seed: u64) -> ManyCells {
     let dense = cells.last().is_none_or(|(row, _)| *row as usize == cells.len() - 1);
     let rows = (!dense).then(|| cells.iter().map(|c| c.0).collect());
-    (rows, values(texts, cells, kind, seed))
+    ManyCells { rows, values: values(texts, cells.iter().map(|c| c.1), kind, seed) }
 }
 
-fn values(texts: &[u8], cells: &[(u32, u64)], kind: ColumnKind, seed: u64) -> Values {
-    let long = |word: u64| {
-        let start = (word >> 32) as usize;
-        &texts[start..start + word as u32 as usize]
-    };
-    let words = cells.iter().map(|c| c.1);
+fn bytes_of(texts: &[u8], word: u64) -> &[u8] {
+    let start = (word >> 32) as usize;
+    &texts[start..start + word as u32 as usize]
+}
+
+fn values(texts: &[u8], words: impl ExactSizeIterator<Item = u64> + Clone, kind: ColumnKind, seed: u64) -> Values {
+    let long = |word: u64| bytes_of(texts, word);
     let ids = |words: &mut dyn Iterator<Item = u64>| words.map(|w| long(w).first_chunk().copied().unwrap_or_default()).collect();
     match kind {
         ColumnKind::Str => {
-            let mut codes = Vec::with_capacity(cells.len());
+            let mut codes = Vec::with_capacity(words.len());
             let n_bytes = words.clone().map(|w| w as u32 as usize).sum();
             let dict = StrDict::of_few(words.map(long), n_bytes, seed, &mut codes);
             Values::Str { codes, dict }

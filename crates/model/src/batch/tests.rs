@@ -19,6 +19,7 @@ fn an_aborted_event_leaves_nothing_behind() {
     let batch = b.finish();
     assert_eq!((batch.n_rows, batch.times.as_slice(), batch.sample_rates.as_slice()), (2, &[10, 20][..], &[1.0, 4.0][..]));
     let text = batch.columns.iter().find(|c| *c.name == *"y").unwrap();
+    let text = text.cells.clone().many(2);
     assert_eq!(text.rows.as_deref(), Some(&[1][..]));
     let Values::Str { codes, dict } = &text.values else { panic!("not text") };
     assert_eq!(dict.get(codes[0]), b"kept");
@@ -44,9 +45,9 @@ fn columns_of_an_aborted_event_are_forgotten() {
     b.str(x, "later");
     b.end(2, 1.0);
     let batch = b.finish();
-    let names: Vec<_> = batch.columns.iter().map(|c| (&*c.name, c.values.kind(), c.rows.clone())).collect();
+    let names: Vec<_> = batch.columns.iter().map(|c| (&*c.name, c.cells.kind(), c.cells.clone().many(2).rows)).collect();
     assert_eq!(names, [("x", ColumnKind::Str, None), ("z", ColumnKind::Float, Some(vec![1]))]);
-    let Values::Str { codes, dict } = &batch.columns[0].values else { panic!("not text") };
+    let Values::Str { codes, dict } = &batch.columns[0].cells.clone().many(2).values else { panic!("not text") };
     assert_eq!((codes.as_slice(), dict.len()), (&[0, 1][..], 2), "the dictionary holds what cells need");
 }
 
@@ -106,7 +107,7 @@ fn the_last_of_two_cells_wins_and_kinds_live_side_by_side() {
     b.end(0, 0.0);
     let batch = b.finish();
     assert!(batch.sample_rates.is_empty());
-    let kinds: Vec<_> = batch.columns.iter().map(|c| (c.values.kind(), c.rows.clone())).collect();
+    let kinds: Vec<_> = batch.columns.iter().map(|c| (c.cells.kind(), c.cells.clone().many(2).rows)).collect();
     assert_eq!(kinds, [(ColumnKind::Int, Some(vec![1])), (ColumnKind::Str, Some(vec![0]))]);
 }
 
@@ -158,9 +159,10 @@ fn columns_of_few_and_of_many_cells_come_out_alike() {
     let batch = b.finish();
     let mut n_cells = 0;
     for column in &batch.columns {
-        let Values::Int(values) = &column.values else { panic!("not integers") };
-        let rows: Vec<u32> = column.rows.clone().unwrap_or_else(|| (0..batch.n_rows as u32).collect());
-        let cells: Vec<_> = rows.into_iter().zip(values.iter().copied()).collect();
+        let ManyCells { rows, values } = *column.cells.clone().many(batch.n_rows);
+        let Values::Int(values) = values else { panic!("not integers") };
+        let rows: Vec<u32> = rows.unwrap_or_else(|| (0..batch.n_rows as u32).collect());
+        let cells: Vec<_> = rows.into_iter().zip(values).collect();
         assert_eq!(cells, expected[column.name[1..].parse::<usize>().unwrap()], "{}", column.name);
         n_cells += cells.len();
     }

@@ -3,9 +3,10 @@
 //! Owns: sorting by time, dictionaries of a batch. Never does: the bytes themselves (`write`).
 
 use super::dict::{Effort, shared_prefix};
-use super::write::{Cells, SegmentWriter};
+use super::few::{self, FewBuffers};
+use super::write::{SegmentWriter, Stored};
 use hashbrown::HashMap;
-use model::{Batch, BatchColumn, ColumnKind, Values};
+use model::{Batch, BatchColumn, Cells, ColumnKind, ManyCells, Values};
 use std::borrow::Cow;
 
 /// Encodes a batch as a segment image (rows get sorted by time, stably).
@@ -29,38 +30,46 @@ pub fn encode(batch: &Batch) -> Vec<u8> {
         }
     }
     let columns = by_name(&batch.columns);
-    let n_cells: usize = columns.iter().map(|c| c.values.len()).sum();
-    writer.expect(columns.len(), n_cells);
+    writer.expect(columns.len(), columns.iter().map(|c| c.name.len() + few::likely_bytes(&c.cells)).sum());
     let mut buffers = TextCodes::default();
+    let mut few = FewBuffers::default();
     for column in columns {
-        let arranged;
-        let (rows, pick) = match (column.rows.as_deref(), &inverse) {
-            (rows, None) => (rows, None),
-            (None, Some(_)) => (None, order.as_deref()),
-            (Some(rows), Some(inverse)) => {
-                arranged = arrange(rows, inverse, batch.n_rows);
-                (Some(&*arranged.0), Some(&*arranged.1))
-            }
-        };
-        let (name, kind) = (&*column.name, column.values.kind());
-        match &column.values {
-            Values::Str { codes, dict } => {
-                put_text(&mut writer, name, rows, in_order(codes, pick).into_owned(), dict.len(), |c| dict.get(c), &mut buffers);
-            }
-            Values::Int(v) => writer.column(name, kind, rows, &Cells::Ints(&in_order(v, pick)), None),
-            Values::Float(v) => writer.column(name, kind, rows, &Cells::Floats(&in_order(v, pick)), None),
-            Values::Bool(v) => writer.column(name, kind, rows, &Cells::Bools(&in_order(v, pick)), None),
-            Values::Hex8(v) => {
-                let wide: Vec<u128> = v.iter().map(|b| u128::from(u64::from_be_bytes(*b))).collect();
-                put_ids(&mut writer, name, kind, rows, &in_order(&wide, pick));
-            }
-            Values::Hex16(v) | Values::Uuid(v) => {
-                let wide: Vec<u128> = v.iter().map(|b| u128::from_be_bytes(*b)).collect();
-                put_ids(&mut writer, name, kind, rows, &in_order(&wide, pick));
-            }
+        match &column.cells {
+            Cells::Few(cells) => few.put(&mut writer, &column.name, cells, inverse.as_deref()),
+            Cells::Many(many) => put_many(&mut writer, &column.name, many, order.as_deref().zip(inverse.as_deref()), &mut buffers),
         }
     }
     writer.finish()
+}
+
+/// Writes a column; with the order of the rows and its inverse, if that is to change.
+fn put_many(writer: &mut SegmentWriter, name: &str, many: &ManyCells, order: Option<(&[u32], &[u32])>, buffers: &mut TextCodes) {
+    let arranged;
+    let (rows, pick) = match (many.rows.as_deref(), order) {
+        (rows, None) => (rows, None),
+        (None, Some((order, _))) => (None, Some(order)),
+        (Some(rows), Some((_, inverse))) => {
+            arranged = arrange(rows, inverse, inverse.len());
+            (Some(&*arranged.0), Some(&*arranged.1))
+        }
+    };
+    let kind = many.values.kind();
+    match &many.values {
+        Values::Str { codes, dict } => {
+            put_text(writer, name, rows, in_order(codes, pick).into_owned(), dict.len(), |c| dict.get(c), buffers);
+        }
+        Values::Int(v) => writer.column(name, kind, rows, &Stored::Ints(&in_order(v, pick)), None),
+        Values::Float(v) => writer.column(name, kind, rows, &Stored::Floats(&in_order(v, pick)), None),
+        Values::Bool(v) => writer.column(name, kind, rows, &Stored::Bools(&in_order(v, pick)), None),
+        Values::Hex8(v) => {
+            let wide: Vec<u128> = v.iter().map(|b| u128::from(u64::from_be_bytes(*b))).collect();
+            put_ids(writer, name, kind, rows, &in_order(&wide, pick));
+        }
+        Values::Hex16(v) | Values::Uuid(v) => {
+            let wide: Vec<u128> = v.iter().map(|b| u128::from_be_bytes(*b)).collect();
+            put_ids(writer, name, kind, rows, &in_order(&wide, pick));
+        }
+    }
 }
 
 /// The columns, ascending by name and kind.
@@ -68,7 +77,7 @@ fn by_name(columns: &[BatchColumn]) -> Vec<&BatchColumn> {
     let name = |i: u32| columns[i as usize].name.as_bytes();
     let mut keyed = Vec::with_capacity(columns.len());
     let common = key_by_bytes(0..columns.len() as u32, &name, &mut keyed);
-    let rest = |i: u32| (&name(i)[common..], columns[i as usize].values.kind());
+    let rest = |i: u32| (&name(i)[common..], columns[i as usize].cells.kind());
     keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| rest(a.1).cmp(&rest(b.1))));
     keyed.into_iter().map(|(_, i)| &columns[i as usize]).collect()
 }
@@ -175,11 +184,11 @@ pub(super) fn put_text<'a>(
         *c = counts[*c as usize];
     }
     let place = writer.text_dict(sorted_counts, |i| entry(keyed[i].1));
-    writer.column(name, ColumnKind::Str, rows, &Cells::Codes(&codes, sorted_counts.len()), Some(place));
+    writer.column(name, ColumnKind::Str, rows, &Stored::Codes(&codes, sorted_counts.len()), Some(place));
 }
 
 /// Sorts by the bytes of entries; answers how many of them all have in common.
-fn sort_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) -> usize {
+pub(super) fn sort_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) -> usize {
     let common = key_by_bytes(codes, entry, keyed);
     keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| entry(a.1)[common..].cmp(&entry(b.1)[common..])));
     common
@@ -217,7 +226,7 @@ fn head_of(text: &[u8]) -> u64 {
 pub(super) fn put_ids(writer: &mut SegmentWriter, name: &str, kind: ColumnKind, rows: Option<&[u32]>, ids: &[u128]) {
     let width = kind.id().map_or(16, |k| k.width());
     let Some((mut codes, entries)) = repeated(ids) else {
-        writer.column(name, kind, rows, &Cells::Ids(ids, width), None);
+        writer.column(name, kind, rows, &Stored::Ids(ids, width), None);
         return;
     };
     let mut sorted: Vec<u32> = (0..entries.len() as u32).collect();
@@ -236,7 +245,7 @@ pub(super) fn put_ids(writer: &mut SegmentWriter, name: &str, kind: ColumnKind, 
         raw.extend_from_slice(&entries[c as usize].to_be_bytes()[16 - width..]);
     }
     let place = writer.id_dict(&counts, &raw);
-    writer.column(name, kind, rows, &Cells::Codes(&codes, counts.len()), Some(place));
+    writer.column(name, kind, rows, &Stored::Codes(&codes, counts.len()), Some(place));
 }
 
 /// Codes and distinct values, if there are at most six distinct ids among ten.

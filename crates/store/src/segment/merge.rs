@@ -6,7 +6,7 @@ use super::dict::{Effort, Texts};
 use super::encode::{TextCodes, arrange, inverse_of, picked, put_ids, put_text, time_order};
 use super::format::{BlockMeta, ColumnMeta};
 use super::read::damaged;
-use super::write::{Cells, SegmentWriter};
+use super::write::{SegmentWriter, Stored};
 use super::{Layout, Scratch, Segment, SegmentError};
 use hashbrown::{HashMap, HashTable};
 use model::{ColumnKind, hash64};
@@ -172,19 +172,19 @@ fn merge_column(inputs: &Inputs<'_>, column: &Merged<'_>, writer: &mut SegmentWr
             let mut values = Vec::new();
             let rows = gather(inputs, &column.parts, buffers, |_, s| values.extend_from_slice(&s.ints))?;
             let (rows, values) = ordered(inputs, rows, values);
-            writer.column(name, kind, rows.as_deref(), &Cells::Ints(&values), None);
+            writer.column(name, kind, rows.as_deref(), &Stored::Ints(&values), None);
         }
         ColumnKind::Float => {
             let mut values = Vec::new();
             let rows = gather(inputs, &column.parts, buffers, |_, s| values.extend_from_slice(&s.floats))?;
             let (rows, values) = ordered(inputs, rows, values);
-            writer.column(name, kind, rows.as_deref(), &Cells::Floats(&values), None);
+            writer.column(name, kind, rows.as_deref(), &Stored::Floats(&values), None);
         }
         ColumnKind::Bool => {
             let mut values = Vec::new();
             let rows = gather(inputs, &column.parts, buffers, |_, s| values.extend(s.u32.iter().map(|c| *c == 1)))?;
             let (rows, values) = ordered(inputs, rows, values);
-            writer.column(name, kind, rows.as_deref(), &Cells::Bools(&values), None);
+            writer.column(name, kind, rows.as_deref(), &Stored::Bools(&values), None);
         }
         ColumnKind::Hex8 | ColumnKind::Hex16 | ColumnKind::Uuid => {
             let mut dicts: Vec<Option<Vec<u128>>> = Vec::with_capacity(column.parts.len());

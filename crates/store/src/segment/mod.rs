@@ -8,6 +8,7 @@ mod cell;
 mod dict;
 mod divide;
 mod encode;
+mod few;
 mod format;
 mod gather;
 mod ints;

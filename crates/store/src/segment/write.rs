@@ -3,14 +3,14 @@
 //! Owns: presence, encodings, block and column entries. Never does: gather cells from batches or other segments.
 
 use super::dict::{Effort, TextBuffers, write_histogram, write_ids, write_text};
-use super::format::{BLOCK_BYTES, BlockMeta, COLUMN_BYTES, ColumnMeta, EXPONENT_BITS, Encoding, MAGIC, Presence, Trailer};
+use super::format::{BLOCK_BYTES, BlockMeta, COLUMN_BYTES, ColumnMeta, EXPONENT_BITS, Encoding, MAGIC, Presence, TRAILER_BYTES, Trailer};
 use super::ints;
 use super::pack::Lane;
 use super::{BLOCK_ROWS, Layout};
 use model::{ColumnKind, TimeNs, bucket_of};
 
 /// The present cells of a column in row order.
-pub(super) enum Cells<'a> {
+pub(super) enum Stored<'a> {
     /// Codes into a dictionary of `n` entries, already written.
     Codes(&'a [u32], usize),
     Bools(&'a [bool]),
@@ -119,11 +119,14 @@ impl SegmentWriter {
         }
     }
 
-    /// Makes room for so much.
-    pub(super) fn expect(&mut self, n_columns: usize, n_cells: usize) {
-        const BYTES_PER_COLUMN: usize = 2 * COLUMN_BYTES + BLOCK_BYTES;
-        const BYTES_PER_CELL: usize = 2;
-        self.out.reserve(n_columns * BYTES_PER_COLUMN + n_cells * BYTES_PER_CELL);
+    pub(super) fn n_rows(&self) -> usize {
+        self.n_rows
+    }
+
+    /// Makes room for so many columns with so many bytes of names, cells and dictionaries.
+    pub(super) fn expect(&mut self, n_columns: usize, n_bytes: usize) {
+        const BYTES_PER_COLUMN: usize = COLUMN_BYTES + BLOCK_BYTES + 4;
+        self.out.reserve(n_columns * BYTES_PER_COLUMN + n_bytes + TRAILER_BYTES);
         self.columns.reserve(n_columns);
     }
 
@@ -186,13 +189,13 @@ impl SegmentWriter {
     }
 
     /// Writes a column. `rows` are the rows that have a cell, ascending; `None` if all have. Columns come ascending by (name, kind).
-    pub(super) fn column(&mut self, name: &str, kind: ColumnKind, rows: Option<&[u32]>, cells: &Cells<'_>, dict: Option<DictPlace>) {
+    pub(super) fn column(&mut self, name: &str, kind: ColumnKind, rows: Option<&[u32]>, cells: &Stored<'_>, dict: Option<DictPlace>) {
         let layout = match cells {
-            Cells::Codes(..) => Layout::Dict,
-            Cells::Bools(_) => Layout::Bools,
-            Cells::Ints(_) => Layout::Ints,
-            Cells::Floats(_) => Layout::Floats,
-            Cells::Ids(..) => Layout::Ids,
+            Stored::Codes(..) => Layout::Dict,
+            Stored::Bools(_) => Layout::Bools,
+            Stored::Ints(_) => Layout::Ints,
+            Stored::Floats(_) => Layout::Floats,
+            Stored::Ids(..) => Layout::Ids,
         };
         let mut blocks = std::mem::take(&mut self.blocks);
         blocks.clear();
@@ -235,7 +238,7 @@ impl SegmentWriter {
             layout,
             n_present,
             n_dict: match cells {
-                Cells::Bools(bools) => bools.iter().filter(|b| **b).count() as u32,
+                Stored::Bools(bools) => bools.iter().filter(|b| **b).count() as u32,
                 _ => dict.n as u32,
             },
             blocks_offset,
@@ -255,24 +258,24 @@ impl SegmentWriter {
 
     fn block(
         &mut self,
-        cells: &Cells<'_>,
+        cells: &Stored<'_>,
         range: std::ops::Range<usize>,
         positions: Option<&[u32]>,
         first: usize,
         n: usize,
         meta: &mut BlockMeta,
     ) {
-        if let (Some(positions), Cells::Codes(..) | Cells::Bools(_)) = (positions, cells) {
+        if let (Some(positions), Stored::Codes(..) | Stored::Bools(_)) = (positions, cells) {
             // A code for "missing" scans fastest; it is taken unless it is larger.
-            let n_dict = if let Cells::Codes(_, n) = cells { *n } else { 2 };
+            let n_dict = if let Stored::Codes(_, n) = cells { *n } else { 2 };
             let apart = if n_dict == 1 { 0 } else { ints::bits_of(n_dict as u64 - 1) as usize };
             let apart_bits = n.min(16 * positions.len()) + positions.len() * apart;
             if n * ints::bits_of(n_dict as u64) as usize <= apart_bits + apart_bits / 8 {
                 let mut dense = vec![n_dict as u32; n];
                 for (p, i) in positions.iter().zip(range) {
                     dense[*p as usize - first] = match cells {
-                        Cells::Codes(codes, _) => codes[i],
-                        Cells::Bools(bools) => u32::from(bools[i]),
+                        Stored::Codes(codes, _) => codes[i],
+                        Stored::Bools(bools) => u32::from(bools[i]),
                         _ => 0,
                     };
                 }
@@ -298,20 +301,20 @@ impl SegmentWriter {
             }
         }
         match cells {
-            Cells::Codes(codes, n_dict) => ints::write_codes(&codes[range], *n_dict as u32 - 1, meta, &mut self.out),
-            Cells::Bools(bools) => {
+            Stored::Codes(codes, n_dict) => ints::write_codes(&codes[range], *n_dict as u32 - 1, meta, &mut self.out),
+            Stored::Bools(bools) => {
                 let codes: Vec<u32> = bools[range].iter().map(|b| u32::from(*b)).collect();
                 ints::write_codes(&codes, 1, meta, &mut self.out);
             }
-            Cells::Ints(values) => {
+            Stored::Ints(values) => {
                 let values = &values[range];
                 let (min, max) = values.iter().fold((i64::MAX, i64::MIN), |(a, b), v| (a.min(*v), b.max(*v)));
                 meta.min = float_below(min).to_bits();
                 meta.max = float_above(max).to_bits();
                 ints::write(values, 1, meta, &mut self.out);
             }
-            Cells::Floats(values) => self.floats(&values[range], meta),
-            Cells::Ids(ids, width) => {
+            Stored::Floats(values) => self.floats(&values[range], meta),
+            Stored::Ids(ids, width) => {
                 meta.encoding = Encoding::Plain;
                 meta.lane = Lane::U64;
                 for id in &ids[range] {
@@ -322,12 +325,12 @@ impl SegmentWriter {
     }
 
     /// Writes how the numbers of a column are distributed, so that a whole segment can be compared without reading them.
-    fn histogram(&mut self, cells: &Cells<'_>) -> Option<DictPlace> {
+    fn histogram(&mut self, cells: &Stored<'_>) -> Option<DictPlace> {
         const ROWS_MIN: usize = 4096;
         let mut buckets: Vec<u32> = match cells {
             _ if self.effort == Effort::Fast => return None,
-            Cells::Ints(v) if v.len() >= ROWS_MIN => v.iter().map(|v| bucket_of(*v as f64)).collect(),
-            Cells::Floats(v) if v.len() >= ROWS_MIN => v.iter().map(|v| bucket_of(*v)).collect(),
+            Stored::Ints(v) if v.len() >= ROWS_MIN => v.iter().map(|v| bucket_of(*v as f64)).collect(),
+            Stored::Floats(v) if v.len() >= ROWS_MIN => v.iter().map(|v| bucket_of(*v)).collect(),
             _ => return None,
         };
         let low = buckets.iter().copied().min()?;
@@ -380,7 +383,7 @@ impl SegmentWriter {
     /// The image.
     pub(super) fn finish(mut self) -> Vec<u8> {
         let directory_offset = self.out.len() as u64;
-        self.out.reserve(self.columns.len() * (COLUMN_BYTES + 24));
+        self.out.reserve(self.columns.len() * COLUMN_BYTES + self.names.len() + TRAILER_BYTES);
         for meta in &self.columns {
             meta.write(&mut self.out);
         }

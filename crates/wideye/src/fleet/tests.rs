@@ -125,7 +125,7 @@ fn datasets_are_wide_and_their_spans_too() {
         assert!(names.len() >= 150, "{dataset} has {} fields", names.len());
         let (rows, cells) = batches
             .iter()
-            .fold((0, 0), |(rows, cells), b| (rows + b.n_rows, cells + b.columns.iter().map(|c| c.values.len()).sum::<usize>()));
+            .fold((0, 0), |(rows, cells), b| (rows + b.n_rows, cells + b.columns.iter().map(|c| c.cells.len()).sum::<usize>()));
         assert!((55..150).contains(&(cells / rows)), "{dataset} has {} cells a row", cells / rows);
         assert!(batches.iter().all(|b| b.sample_rates.iter().all(|r| *r == 4.0) && !b.sample_rates.is_empty()));
         all.extend(names.into_iter().map(str::to_owned));
