@@ -129,7 +129,7 @@ fn begin<E: Events>(
         n_rows += batch.n_rows;
         own |= dataset.eq_ignore_ascii_case(DATASET);
         if batch.n_rows > 0 {
-            writes.push(Write { dataset, batch });
+            writes.push(Write { dataset, batch, fitted: true });
         }
     }
     app.metrics.decoded(thread_cpu_ns().saturating_sub(cpu));

@@ -85,7 +85,7 @@ impl Telemetry {
 pub(crate) async fn flush(app: &App) {
     let Some(batch) = app.telemetry.as_ref().and_then(Telemetry::take) else { return };
     let n = batch.n_rows as u64;
-    if app.store.append(vec![Write { dataset: DATASET.into(), batch }]).await.is_err() {
+    if app.store.append(vec![Write { dataset: DATASET.into(), batch, fitted: false }]).await.is_err() {
         app.metrics.telemetry_dropped.fetch_add(n, Ordering::Relaxed);
     }
 }

@@ -46,7 +46,7 @@ fn batch(rows: u64, seed: u64) -> Batch {
 }
 
 fn write(batch: Batch) -> Vec<Write> {
-    vec![Write { dataset: "bench".into(), batch }]
+    vec![Write { dataset: "bench".into(), batch, fitted: false }]
 }
 
 fn rows(store: &Store) -> (usize, usize) {

@@ -45,8 +45,7 @@ impl Shared {
         }
         for write in writes.into_iter().filter(|w| w.batch.n_rows > 0) {
             let id = self.ensure_dataset(&write.dataset)?;
-            // Also for whoever did not ask `fit_columns` before; for others nothing is left to do.
-            let (batch, _) = self.fit(id, write.batch);
+            let batch = if write.fitted { write.batch } else { self.fit(id, write.batch).0 };
             let image = segment::encode(&batch);
             let piece = Segment::from_bytes(image).map_err(|source| StoreError::Segment { path: "(memory)".into(), source })?;
             pieces.push((id, Arc::new(piece)));

@@ -101,6 +101,8 @@ pub struct Write {
     pub dataset: String,
     /// The events.
     pub batch: Batch,
+    /// Whether [`crate::Store::fit_columns`] has seen them; else it is done now.
+    pub fitted: bool,
 }
 
 /// What a question is about.

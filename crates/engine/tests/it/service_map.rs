@@ -138,7 +138,7 @@ fn maps_agree_with_a_naive_count() {
         let store = Store::open(StoreOptions { background: false, seed, ..StoreOptions::new(dir.path(), || events::NOON) }).unwrap();
         for part in events::split(&mut rng, &events, 4) {
             let dataset = ["one", "two"][rng.below(2)].to_owned();
-            store.append_blocking(vec![Write { dataset, batch: events::batch(part) }]).unwrap();
+            store.append_blocking(vec![Write { dataset, batch: events::batch(part), fitted: false }]).unwrap();
             if rng.chance(0.5) {
                 store.seal_now().unwrap();
             }

@@ -139,7 +139,7 @@ fn answers_through_a_store_agree_with_the_naive_evaluator() {
             for event in part {
                 by_dataset.entry(name(event)).or_default().push(event.clone());
             }
-            let writes = by_dataset.into_iter().map(|(dataset, events)| Write { dataset, batch: events::batch(&events) });
+            let writes = by_dataset.into_iter().map(|(dataset, events)| Write { dataset, batch: events::batch(&events), fitted: false });
             store.append_blocking(writes.collect()).unwrap();
             written.extend_from_slice(part);
             drop(engine);

@@ -53,8 +53,8 @@ fn fields_beyond_the_limit_of_columns_overflow() {
     let (fitted, overflow) = store.fit_columns("d", batch.clone()).unwrap();
     assert_eq!((fitted.n_rows, overflow.events, overflow.fields, overflow.first), (5, 2, 11, true));
     // Whoever did not ask gets the same.
-    store.append_blocking(vec![Write { dataset: "d".into(), batch }]).unwrap();
-    store.append_blocking(vec![Write { dataset: "d".into(), batch: fitted }]).unwrap();
+    store.append_blocking(vec![Write { dataset: "d".into(), batch, fitted: false }]).unwrap();
+    store.append_blocking(vec![Write { dataset: "d".into(), batch: fitted, fitted: true }]).unwrap();
     assert_eq!(columns(&store, "d"), (11, 4));
     assert_eq!(store.dataset("d").unwrap().n_rows, 10);
     assert_eq!(store.stats().overflow_fields, 22);

@@ -38,7 +38,7 @@ pub(crate) fn event(n: i64) -> Event {
 }
 
 pub(crate) fn write(dataset: &str, events: &[Event]) -> Write {
-    Write { dataset: dataset.into(), batch: events::batch(events) }
+    Write { dataset: dataset.into(), batch: events::batch(events), fitted: false }
 }
 
 pub(crate) fn numbered(dataset: &str, numbers: impl Iterator<Item = i64>) -> Write {
