@@ -146,6 +146,7 @@ impl Few {
 impl FewCells {
     /// The kind of column.
     #[must_use]
+    #[inline]
     pub fn kind(&self) -> ColumnKind {
         self.kind
     }
@@ -164,18 +165,21 @@ impl FewCells {
 
     /// Rows that have a cell, ascending.
     #[must_use]
+    #[inline]
     pub fn rows(&self) -> &[u32] {
         &self.sorted.rows[self.places.start as usize..self.places.end as usize]
     }
 
     /// For each of them: an integer, the bits of a float, a truth value (0 or 1), an id of 8 bytes, or what [`Self::bytes`] takes.
     #[must_use]
+    #[inline]
     pub fn words(&self) -> &[u64] {
         &self.sorted.words[self.places.start as usize..self.places.end as usize]
     }
 
     /// The text or the id of 16 bytes that a word stands for.
     #[must_use]
+    #[inline]
     pub fn bytes(&self, word: u64) -> &[u8] {
         bytes_of(&self.sorted.texts, word)
     }
@@ -193,6 +197,7 @@ fn column(texts: &[u8], cells: &[(u32, u64)], kind: ColumnKind, seed: u64) -> Ma
     ManyCells { rows, values: values(texts, cells.iter().map(|c| c.1), kind, seed) }
 }
 
+#[inline]
 fn bytes_of(texts: &[u8], word: u64) -> &[u8] {
     let start = (word >> 32) as usize;
     &texts[start..start + word as u32 as usize]

@@ -20,6 +20,8 @@ const PAGE_BYTES: usize = 64 << 10;
 /// Longest prefix shared with the entry before: bounds how far front coding can inflate.
 const SHARED_MAX: usize = 255;
 const PAGE_RECORD: usize = 20;
+/// So few entries are first tried as one page.
+const ONE_PAGE_ENTRIES: usize = 512;
 
 /// Effort of compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -107,6 +109,57 @@ pub(super) struct TextBuffers {
     page: Vec<u8>,
 }
 
+/// Appends an entry that follows another one.
+#[inline(always)]
+fn put_entry(before: &[u8], text: &[u8], out: &mut Vec<u8>) {
+    let shared = shared_prefix(before, text).min(SHARED_MAX);
+    put_varint(shared as u32, out);
+    put_varint((text.len() - shared) as u32, out);
+    out.extend_from_slice(&text[shared..]);
+}
+
+/// Appends a record of the page table.
+fn put_page(first: usize, start: usize, stored: &[u8], raw_bytes: usize, out: &mut Vec<u8>) {
+    for v in [first as u32, start as u32, stored.len() as u32, raw_bytes as u32, crc32c::crc32c(stored)] {
+        out.extend_from_slice(&v.to_le_bytes());
+    }
+}
+
+/// A page in the form in which it is kept, if that is another one.
+fn packed(page: &[u8], effort: Effort) -> Option<Vec<u8>> {
+    match effort {
+        Effort::Small if page.len() > SMALL_PAGE_BYTES => compress(page).filter(|z| z.len() < page.len()),
+        _ => None,
+    }
+}
+
+/// Appends the pages of a text dictionary if they are one, which then stands where it is to be at once. Answers the bytes of text.
+fn write_one_page<'a>(n: usize, get: &impl Fn(usize) -> &'a [u8], effort: Effort, pages: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<u64> {
+    let head = out.len();
+    out.extend_from_slice(&[0; 8 + PAGE_RECORD]);
+    let start = out.len();
+    let (mut before, mut text_bytes): (&[u8], _) = (&[], 0);
+    for i in 0..n {
+        if out.len() - start >= PAGE_BYTES {
+            return None;
+        }
+        let text = get(i);
+        put_entry(before, text, out);
+        text_bytes += text.len() as u64;
+        before = text;
+    }
+    let raw_bytes = out.len() - start;
+    if let Some(packed) = packed(&out[start..], effort) {
+        out.truncate(start);
+        out.extend_from_slice(&packed);
+    }
+    put_page(0, 0, &out[start..], raw_bytes, pages);
+    out[head..head + 4].copy_from_slice(&1u32.to_le_bytes());
+    out[head + 4..head + 8].copy_from_slice(&crc32c::crc32c(pages).to_le_bytes());
+    out[head + 8..start].copy_from_slice(pages);
+    Some(text_bytes)
+}
+
 /// Appends a text dictionary; `get(i)` are its entries, ascending. Answers the bytes of text.
 pub(super) fn write_text<'a>(
     counts: &[u32],
@@ -118,20 +171,22 @@ pub(super) fn write_text<'a>(
     write_counts(counts, out);
     let TextBuffers { pages, body, page } = buffers;
     pages.clear();
+    if counts.len() <= ONE_PAGE_ENTRIES && !counts.is_empty() {
+        let head = out.len();
+        if let Some(text_bytes) = write_one_page(counts.len(), &get, effort, pages, out) {
+            return text_bytes;
+        }
+        out.truncate(head);
+        pages.clear();
+    }
     body.clear();
     page.clear();
     let (mut first, mut text_bytes) = (0usize, 0u64);
     let mut close = |first: usize, page: &mut Vec<u8>| {
-        let packed = match effort {
-            Effort::Small if page.len() > SMALL_PAGE_BYTES => compress(page).filter(|z| z.len() < page.len()),
-            _ => None,
-        };
-        let start = body.len() as u32;
-        body.extend_from_slice(packed.as_deref().unwrap_or(page));
-        let stored = &body[start as usize..];
-        for v in [first as u32, start, stored.len() as u32, page.len() as u32, crc32c::crc32c(stored)] {
-            pages.extend_from_slice(&v.to_le_bytes());
-        }
+        let packed = packed(page, effort);
+        let stored = packed.as_deref().unwrap_or(page);
+        put_page(first, body.len(), stored, page.len(), pages);
+        body.extend_from_slice(stored);
         page.clear();
     };
     let mut before: &[u8] = &[];
@@ -142,10 +197,7 @@ pub(super) fn write_text<'a>(
             before = &[];
         }
         let text = get(i);
-        let shared = shared_prefix(before, text).min(SHARED_MAX);
-        put_varint(shared as u32, page);
-        put_varint((text.len() - shared) as u32, page);
-        page.extend_from_slice(&text[shared..]);
+        put_entry(before, text, page);
         text_bytes += text.len() as u64;
         before = text;
     }

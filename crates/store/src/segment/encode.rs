@@ -7,7 +7,7 @@ use super::few::{self, FewBuffers};
 use super::write::{SegmentWriter, Stored};
 use hashbrown::HashMap;
 use model::{Batch, BatchColumn, Cells, ColumnKind, ManyCells, Values};
-use std::borrow::Cow;
+use std::{borrow::Cow, cmp::Ordering};
 
 /// Encodes a batch as a segment image (rows get sorted by time, stably).
 #[must_use]
@@ -76,9 +76,9 @@ fn put_many(writer: &mut SegmentWriter, name: &str, many: &ManyCells, order: Opt
 fn by_name(columns: &[BatchColumn]) -> Vec<&BatchColumn> {
     let name = |i: u32| columns[i as usize].name.as_bytes();
     let mut keyed = Vec::with_capacity(columns.len());
-    let common = key_by_bytes(0..columns.len() as u32, &name, &mut keyed);
-    let rest = |i: u32| (&name(i)[common..], columns[i as usize].cells.kind());
-    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| rest(a.1).cmp(&rest(b.1))));
+    let keys = key_by_bytes(0..columns.len() as u32, &name, &mut keyed);
+    let kind = |i: u32| columns[i as usize].cells.kind();
+    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| keys.decide(name(a.1), name(b.1))).then_with(|| kind(a.1).cmp(&kind(b.1))));
     keyed.into_iter().map(|(_, i)| &columns[i as usize]).collect()
 }
 
@@ -165,12 +165,12 @@ pub(super) fn put_text<'a>(
     for c in &codes {
         counts[*c as usize] += 1;
     }
-    let common = sort_by_bytes((0..n_entries as u32).filter(|c| counts[*c as usize] > 0), &entry, keyed);
+    let keys = sort_by_bytes((0..n_entries as u32).filter(|c| counts[*c as usize] > 0), &entry, keyed);
     sorted_counts.clear();
     let mut before: Option<(u64, u32)> = None;
     keyed.retain(|&(head, old)| {
         let n = std::mem::replace(&mut counts[old as usize], sorted_counts.len() as u32);
-        let again = before.is_some_and(|(h, b)| h == head && entry(b)[common..] == entry(old)[common..]);
+        let again = before.is_some_and(|(h, b)| h == head && keys.decide(entry(b), entry(old)).is_eq());
         before = Some((head, old));
         if let Some(last) = sorted_counts.last_mut().filter(|_| again) {
             *last += n;
@@ -187,39 +187,86 @@ pub(super) fn put_text<'a>(
     writer.column(name, ColumnKind::Str, rows, &Stored::Codes(&codes, sorted_counts.len()), Some(place));
 }
 
-/// Sorts by the bytes of entries; answers how many of them all have in common.
-pub(super) fn sort_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) -> usize {
-    let common = key_by_bytes(codes, entry, keyed);
-    keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| entry(a.1)[common..].cmp(&entry(b.1)[common..])));
-    common
+/// What the keys of texts say.
+#[derive(Clone, Copy)]
+pub(super) struct Keys {
+    /// Bytes that all texts begin with, and that are not in the keys.
+    common: usize,
+    /// Whether texts with the same key are the same.
+    exact: bool,
 }
 
-/// Gives each entry eight of its bytes as a key. Texts often share a prefix ("cache:obj:…"): it is skipped, then these decide most.
-/// Answers how long it is.
-fn key_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) -> usize {
+impl Keys {
+    /// The longest rest of a text that fits in a key, with its length.
+    const EXACT_BYTES: usize = 7;
+
+    /// The order of texts with the same key.
+    #[inline(always)]
+    pub(super) fn decide(self, a: &[u8], b: &[u8]) -> Ordering {
+        if self.exact { Ordering::Equal } else { a[self.common..].cmp(&b[self.common..]) }
+    }
+
+    /// Sets the keys of texts, which are ordered as they are but for those that [`Self::decide`] tells apart. Texts often share a
+    /// prefix ("cache:obj:…"): it is skipped, then eight bytes decide most.
+    #[inline(always)]
+    pub(super) fn set<'a, T: Copy>(keyed: &mut [(u64, T)], text: impl Fn(T) -> &'a [u8]) -> Keys {
+        let Some(&(_, first)) = keyed.first() else { return Keys { common: 0, exact: true } };
+        let (mut differ, mut shortest, mut longest) = (0, usize::MAX, 0);
+        let first_head = head_of(text(first));
+        for (head, t) in &mut *keyed {
+            let text = text(*t);
+            *head = head_of(text);
+            differ |= *head ^ first_head;
+            (shortest, longest) = (shortest.min(text.len()), longest.max(text.len()));
+        }
+        let mut common = shortest.min(differ.leading_zeros() as usize / 8);
+        if common == 8 {
+            let mut prefix = text(first);
+            for (_, t) in &*keyed {
+                prefix = &prefix[..shared_prefix(prefix, text(*t))];
+            }
+            common = prefix.len();
+        }
+        let exact = longest - common <= Keys::EXACT_BYTES;
+        if common > 0 || exact {
+            for (head, t) in keyed {
+                let rest = &text(*t)[common..];
+                *head = head_of(rest) | if exact { rest.len() as u64 } else { 0 };
+            }
+        }
+        Keys { common, exact }
+    }
+}
+
+/// Sorts by the bytes of entries.
+fn sort_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) -> Keys {
+    let keys = key_by_bytes(codes, entry, keyed);
+    if keys.exact {
+        keyed.sort_unstable();
+    } else {
+        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| keys.decide(entry(a.1), entry(b.1))));
+    }
+    keys
+}
+
+fn key_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) -> Keys {
     keyed.clear();
     keyed.extend(codes.map(|c| (0, c)));
-    let Some(&(_, first)) = keyed.first() else { return 0 };
-    let mut common = entry(first);
-    for (_, c) in &*keyed {
-        common = &common[..shared_prefix(common, entry(*c))];
-        if common.is_empty() {
-            break;
-        }
-    }
-    for (head, c) in &mut *keyed {
-        *head = head_of(&entry(*c)[common.len()..]);
-    }
-    common.len()
+    Keys::set(keyed, entry)
 }
 
 /// The first eight bytes as a number that is ordered as they are.
-#[inline]
+#[inline(always)]
 fn head_of(text: &[u8]) -> u64 {
     if let Some(head) = text.first_chunk::<8>() {
         return u64::from_be_bytes(*head);
     }
-    text.iter().fold(0, |head, b| head << 8 | u64::from(*b)).checked_shl(64 - 8 * text.len() as u32).unwrap_or(0)
+    let n = text.len() as u32;
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        // They overlap.
+        return u64::from(u32::from_be_bytes(*first)) << 32 | u64::from(u32::from_be_bytes(*last)) << (64 - 8 * n);
+    }
+    text.iter().fold(0, |head, b| head << 8 | u64::from(*b)).checked_shl(64 - 8 * n).unwrap_or(0)
 }
 
 /// Ids that repeat get a dictionary, which is an index too; others are kept raw.

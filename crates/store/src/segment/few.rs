@@ -2,9 +2,9 @@
 //!
 //! Owns: their order and dictionaries. Never does: the bytes themselves (`write`).
 
-use super::encode::{put_ids, sort_by_bytes};
+use super::encode::{Keys, put_ids};
 use super::write::{SegmentWriter, Stored};
-use model::{Cells, ColumnKind, FewCells, Values};
+use model::{Cells, ColumnKind, FEW_CELLS_MAX, FewCells, Values};
 
 /// What is used again for the next column.
 #[derive(Default)]
@@ -22,8 +22,6 @@ pub(super) struct FewBuffers {
 
 #[derive(Default)]
 struct Texts {
-    /// Eight bytes of a text, and its cell: by code, then.
-    keyed: Vec<(u64, u32)>,
     counts: Vec<u32>,
     codes: Vec<u32>,
 }
@@ -66,7 +64,7 @@ impl FewBuffers {
         };
         let (rows, kind) = ((rows.len() < writer.n_rows()).then_some(rows), few.kind());
         match kind {
-            ColumnKind::Str => texts.put(writer, name, rows, words.len(), |cell| few.bytes(words[cell as usize])),
+            ColumnKind::Str => texts.put(writer, name, rows, words.iter().map(|w| few.bytes(*w))),
             ColumnKind::Int => {
                 ints.clear();
                 ints.extend(words.iter().map(|w| *w as i64));
@@ -98,24 +96,37 @@ impl FewBuffers {
 
 impl Texts {
     /// Writes a column of text: all its cells are sorted, as looking up those that repeat would cost more.
-    fn put<'a>(&mut self, writer: &mut SegmentWriter, name: &str, rows: Option<&[u32]>, n: usize, text: impl Fn(u32) -> &'a [u8]) {
-        let Texts { keyed, counts, codes } = self;
-        let common = sort_by_bytes(0..n as u32, &text, keyed);
+    fn put<'a>(&mut self, writer: &mut SegmentWriter, name: &str, rows: Option<&[u32]>, cells: impl ExactSizeIterator<Item = &'a [u8]>) {
+        let Texts { counts, codes } = self;
+        let mut texts: [&[u8]; FEW_CELLS_MAX] = [&[]; FEW_CELLS_MAX];
+        let n = cells.len().min(FEW_CELLS_MAX);
+        for (slot, text) in texts.iter_mut().zip(cells) {
+            *slot = text;
+        }
+        let mut keyed = [(0, 0); FEW_CELLS_MAX];
+        let keyed = &mut keyed[..n];
+        for (cell, slot) in keyed.iter_mut().enumerate() {
+            slot.1 = cell;
+        }
+        let keys = Keys::set(keyed, |cell| texts[cell]);
+        keyed.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| keys.decide(texts[a.1], texts[b.1])));
         counts.clear();
         codes.clear();
         codes.resize(n, 0);
-        let mut before: Option<(u64, u32)> = None;
-        keyed.retain(|&(head, cell)| {
-            let again = before.is_some_and(|(h, b)| h == head && text(b)[common..] == text(cell)[common..]);
-            before = Some((head, cell));
-            match counts.last_mut().filter(|_| again) {
+        let mut entries: [&[u8]; FEW_CELLS_MAX] = [&[]; FEW_CELLS_MAX];
+        let mut before: Option<(u64, usize)> = None;
+        for &(head, cell) in &*keyed {
+            match counts.last_mut().filter(|_| before.is_some_and(|(h, b)| h == head && keys.decide(texts[b], texts[cell]).is_eq())) {
                 Some(last) => *last += 1,
-                None => counts.push(1),
+                None => {
+                    entries[counts.len()] = texts[cell];
+                    counts.push(1);
+                }
             }
-            codes[cell as usize] = counts.len() as u32 - 1;
-            !again
-        });
-        let place = writer.text_dict(counts, |i| text(keyed[i].1));
+            codes[cell] = counts.len() as u32 - 1;
+            before = Some((head, cell));
+        }
+        let place = writer.text_dict(counts, |i| entries[i]);
         writer.column(name, ColumnKind::Str, rows, &Stored::Codes(codes, counts.len()), Some(place));
     }
 }
