@@ -187,6 +187,16 @@ impl ColumnMeta {
         out.extend_from_slice(&b);
     }
 
+    /// Of the bytes of an entry: about where the column begins, and where its block entries do.
+    #[inline]
+    pub(super) fn place(b: &[u8]) -> Option<(usize, usize)> {
+        let b: &[u8; COLUMN_BYTES] = b.first_chunk()?;
+        let blocks = u64::from_le_bytes(bytes(b, 16)) as usize;
+        let dict = u64::from_le_bytes(bytes(b, 24)) as usize;
+        // Without a dictionary: its cells are just before its block entries.
+        Some((if dict == 0 { blocks.saturating_sub(64) } else { dict }, blocks))
+    }
+
     pub(super) fn read(b: &[u8]) -> Option<ColumnMeta> {
         let b: &[u8; COLUMN_BYTES] = b.first_chunk()?;
         let meta = ColumnMeta {

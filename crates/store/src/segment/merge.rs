@@ -31,7 +31,23 @@ struct Inputs<'a> {
     order: Option<(Vec<u32>, Vec<u32>)>,
 }
 
+/// Columns whose small parts are fetched from memory together.
+const WARM_COLUMNS: usize = 32;
+
 impl Inputs<'_> {
+    /// Fetches the parts of some columns that are small: one after the other from each input, and not waiting for any, where
+    /// merging goes from input to input, and waits for the memory at each.
+    fn warm(&self, columns: &[Merged<'_>]) {
+        let most = columns.iter().map(|c| c.parts.len()).max().unwrap_or(0);
+        let mut seen = 0;
+        for i in 0..most {
+            for part in columns.iter().filter_map(|c| c.parts.get(i)) {
+                seen ^= self.segments[part.input as usize].touch(part.column as usize);
+            }
+        }
+        std::hint::black_box(seen);
+    }
+
     fn entry(&self, part: Part) -> Result<(&Segment, ColumnMeta), SegmentError> {
         let segment = &self.segments[part.input as usize];
         Ok((segment, segment.entry(part.column as usize).ok_or_else(|| damaged("column entry"))?))
@@ -77,8 +93,11 @@ fn merge_as(segments: &[Arc<Segment>], effort: Effort) -> Result<Vec<u8>, Segmen
     });
     let inputs = Inputs { segments, bases, n_rows, order };
     let mut buffers = Buffers { scratch, ..Buffers::default() };
-    for column in columns_of(segments) {
-        merge_column(&inputs, &column, &mut writer, &mut buffers)?;
+    for columns in columns_of(segments).chunks(WARM_COLUMNS) {
+        inputs.warm(columns);
+        for column in columns {
+            merge_column(&inputs, column, &mut writer, &mut buffers)?;
+        }
     }
     Ok(writer.finish())
 }
