@@ -300,6 +300,7 @@ pub(crate) fn plan_calcs(plan: &Plan, run: &Run, of: &Fields, shape: &Shape, siz
         });
         let distinct = has(&[CalcOp::CountDistinct]).then(|| match sizes.distinct[f] {
             Some(bound) if fits(bound / 8 + 24) => DistinctPlan::Bits(bound),
+            Some(_) if sizes.piece_rows.is_some() => DistinctPlan::Lists,
             _ => DistinctPlan::Set,
         });
         FieldPlan {

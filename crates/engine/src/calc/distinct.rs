@@ -17,6 +17,8 @@ pub(crate) enum DistinctPlan {
     Bits(usize),
     /// One entry per cell and value.
     Set,
+    /// Values have numbers, and few events are looked at: a list of them per cell.
+    Lists,
 }
 
 /// The values of one cell, by their numbers, as they are kept between questions.
@@ -76,6 +78,18 @@ pub(crate) enum Distinct {
     },
     /// By identity.
     Set(CellSet),
+    /// By number, with repetitions.
+    Lists(Vec<Vec<u32>>),
+}
+
+/// Adds numbers to a list; for every number in it a list holds no more than one repetition once it is long.
+fn push_id(list: &mut Vec<u32>, id: u32) {
+    if list.len() == list.capacity() && list.len() >= LIST_FIRST_LOOK {
+        list.sort_unstable();
+        list.dedup();
+        list.reserve(list.len());
+    }
+    list.push(id);
 }
 
 impl Distinct {
@@ -83,6 +97,7 @@ impl Distinct {
         match plan {
             DistinctPlan::Bits(width) => Distinct::Bits { width, bits: Vec::new() },
             DistinctPlan::Set => Distinct::Set(CellSet::default()),
+            DistinctPlan::Lists => Distinct::Lists(Vec::new()),
         }
     }
 
@@ -90,6 +105,7 @@ impl Distinct {
         match self {
             Distinct::Bits { bits, .. } => bits.resize(n, Vec::new()),
             Distinct::Set(set) => set.resize(n),
+            Distinct::Lists(lists) => lists.resize(n, Vec::new()),
         }
     }
 
@@ -111,6 +127,11 @@ impl Distinct {
             Distinct::Set(set) => {
                 for (c, id) in cells.iter().zip(ids).filter(|(_, id)| **id != 0) {
                     set.insert(*c, u128::from(*id));
+                }
+            }
+            Distinct::Lists(lists) => {
+                for (c, id) in cells.iter().zip(ids).filter(|(_, id)| **id != 0) {
+                    push_id(&mut lists[*c as usize], *id);
                 }
             }
         }
@@ -141,6 +162,9 @@ impl Distinct {
                     PackedDistinct::new(ids)
                 };
                 Some(cells.iter().map(|c| of_cell(&bits[*c as usize])).collect())
+            }
+            Distinct::Lists(lists) => {
+                Some(cells.iter().map(|c| PackedDistinct::new(lists[*c as usize].iter().map(|id| number(u64::from(*id))).collect())).collect())
             }
             Distinct::Set(set) if set.sampled || !set.numbered => None,
             Distinct::Set(set) => {
@@ -179,6 +203,11 @@ impl Distinct {
                     set.insert(cell as u32, u128::from(id));
                 }
             }),
+            (Distinct::Lists(lists), packed) => packed.each(|id| {
+                if id != 0 {
+                    push_id(&mut lists[cell], id);
+                }
+            }),
         }
     }
 
@@ -203,6 +232,9 @@ impl Distinct {
                 a[to].iter_mut().zip(&b[from]).for_each(|(a, b)| *a |= b);
             }),
             (Distinct::Set(a), Distinct::Set(b)) => a.merge(b, map),
+            (Distinct::Lists(a), Distinct::Lists(b)) => {
+                map.each(b.len(), |from, to| b[from].iter().for_each(|id| push_id(&mut a[to], *id)));
+            }
             _ => debug_assert!(false, "runs of one question keep values alike"),
         }
     }
@@ -214,13 +246,19 @@ impl Distinct {
                 b.iter().map(|w| u64::from(w.count_ones())).sum::<u64>() - zero
             }),
             Distinct::Set(set) => set.count(cell),
+            Distinct::Lists(lists) => lists.get(cell).map_or(0, |list| list.len() as u64),
         }
     }
 
     /// Makes counts ready; nothing is added after it.
     pub(crate) fn settle(&mut self) {
-        if let Distinct::Set(set) = self {
-            set.settle();
+        match self {
+            Distinct::Bits { .. } => {}
+            Distinct::Set(set) => set.settle(),
+            Distinct::Lists(lists) => lists.iter_mut().for_each(|list| {
+                list.sort_unstable();
+                list.dedup();
+            }),
         }
     }
 
@@ -240,12 +278,15 @@ impl Distinct {
         match self {
             Distinct::Bits { bits, .. } => bits.iter().map(|b| 24 + b.capacity() * 8).sum(),
             Distinct::Set(set) => set.memory(),
+            Distinct::Lists(lists) => lists.iter().map(|list| 24 + list.capacity() * 4).sum(),
         }
     }
 }
 
 /// Values are spread over this many lists by hash, so that each can be rid of repetitions inside a CPU's cache.
 const LISTS: usize = 256;
+/// Entries of a list of numbers before repetitions are looked for.
+const LIST_FIRST_LOOK: usize = 1024;
 /// Entries of a list before repetitions are looked for the first time.
 const FIRST_LOOK: usize = 512;
 
@@ -427,7 +468,7 @@ mod tests {
 
     #[test]
     fn sets_and_bits_count_alike() {
-        for plan in [DistinctPlan::Bits(100), DistinctPlan::Set] {
+        for plan in [DistinctPlan::Bits(100), DistinctPlan::Set, DistinctPlan::Lists] {
             let mut parts: Vec<Distinct> = (0..2)
                 .map(|part| {
                     let mut d = Distinct::new(plan);
@@ -441,7 +482,7 @@ mod tests {
             let other = parts.pop().unwrap();
             let mut a = parts.pop().unwrap();
             a.merge(other, CellMap::Same);
-            for plan in [DistinctPlan::Bits(10), DistinctPlan::Set] {
+            for plan in [DistinctPlan::Bits(10), DistinctPlan::Set, DistinctPlan::Lists] {
                 let mut again = Distinct::new(plan);
                 again.resize(1);
                 for packed in a.pack(&[0, 1, 2, 3], |id| id as u32).unwrap() {

@@ -4,6 +4,7 @@
 //! answer. Never does: read blocks, keep pieces.
 
 use super::Asked;
+use super::chunks::Chunk;
 use super::piece::Piece;
 use crate::calc::count::SKIP;
 use crate::calc::quantile::EXACT;
@@ -11,7 +12,7 @@ use crate::calc::{CalcPlan, States};
 use crate::intern::ColumnIds;
 use crate::scan::group::{GroupPlan, Groups};
 use crate::scan::keys::{KeyColumn, Numbering};
-use crate::view::{Table, View};
+use crate::view::{PackedValue, Table, View};
 use crate::{Answer, CalcOp, Cell, EngineError, Meta, OrderKey};
 use model::TimeNs;
 use std::sync::Arc;
@@ -20,6 +21,7 @@ impl Asked<'_> {
     /// The piece of a chunk from those of its parts; none if it has no such form.
     pub(super) fn join(
         &self,
+        chunk: &Chunk,
         parts: &[Arc<Piece>],
         columns: &[Arc<ColumnIds>],
         distinct: &[Option<Arc<ColumnIds>>],
@@ -38,7 +40,14 @@ impl Asked<'_> {
             groups.read_ids(g, &mut ids);
             numbers.extend(ids.iter().map(|id| *id as u32));
         }
-        let mut joined = Piece { n_groups, groups: numbers, cells, rows_matched: rows, complete: true, ..Piece::default() };
+        let part_of = chunk.part_of(self.plan);
+        let mut joined = Piece { n_groups, groups: numbers, cells, part_of, rows_matched: rows, complete: true, ..Piece::default() };
+        if part_of.is_none() {
+            for Bucket { start_ns, of_groups, total } in self.in_buckets(&parts, &places, n_groups, distinct)? {
+                joined.points.extend((0..).zip(of_groups).filter_map(|(g, values)| Some((start_ns, g, values?))));
+                joined.total_points.extend(total.map(|values| (start_ns, values)));
+            }
+        }
         for (part, places) in parts.iter().zip(&places) {
             joined.points.extend(part.points.iter().map(|(time, group, values)| (*time, places[*group as usize], values.clone())));
             joined.total_points.extend_from_slice(&part.total_points);
@@ -47,6 +56,7 @@ impl Asked<'_> {
             joined.rows_done += part.rows_done;
             joined.segments.extend_from_slice(&part.segments);
         }
+        joined.total_points.sort_by_key(|p| p.0);
         joined.segments.sort_unstable();
         joined.segments.dedup();
         joined.measure();
@@ -62,6 +72,34 @@ impl Asked<'_> {
             states.absorb(&piece.cells, places);
         }
         Ok(states)
+    }
+
+    /// The values of buckets of which pieces are parts, in order of time: one per group, and those of all groups as one.
+    fn in_buckets(
+        &self,
+        pieces: &[&Piece],
+        places: &[Vec<u32>],
+        n_groups: usize,
+        distinct: &[Option<Arc<ColumnIds>>],
+    ) -> Result<Vec<Bucket>, EngineError> {
+        let parts: Vec<(TimeNs, &Piece, &Vec<u32>)> =
+            pieces.iter().zip(places).filter_map(|(piece, places)| Some((piece.part_of?, *piece, places))).collect();
+        let mut out = Vec::new();
+        for bucket in parts.chunk_by(|a, b| a.0 == b.0) {
+            let pieces: Vec<&Piece> = bucket.iter().map(|p| p.1).collect();
+            let rows = pieces.iter().map(|p| p.rows_matched).sum();
+            let values = |places: &[Vec<u32>], n: usize| {
+                let calcs = self.calcs(Some(n), distinct, Some(rows));
+                let view = View::new(&calcs, self.add_up(&calcs, &pieces, places, n)?, None, 1);
+                Ok::<Vec<_>, EngineError>((0..n).map(|g| view.pack(self.plan, self.fields, g)).collect())
+            };
+            let places: Vec<Vec<u32>> = bucket.iter().map(|p| p.2.clone()).collect();
+            let of_groups = values(&places, n_groups)?;
+            let one: Vec<Vec<u32>> = pieces.iter().map(|p| vec![0; p.n_groups]).collect();
+            let total = if self.run.totals { values(&one, 1)?.pop().flatten() } else { None };
+            out.push(Bucket { start_ns: bucket[0].0, of_groups, total });
+        }
+        Ok(out)
     }
 
     /// The fields that decide which groups are in the answer, if that leaves out some groups and some fields.
@@ -158,31 +196,64 @@ impl Asked<'_> {
             for (i, g) in selected.iter().enumerate() {
                 place[*g as usize] = i as u32;
             }
-            for (piece, places) in there.iter().zip(&places) {
-                let mut points: Vec<(TimeNs, u32, usize)> = Vec::new();
-                for (i, (time, group, _)) in piece.points.iter().enumerate() {
-                    let position = place.get(places[*group as usize] as usize).copied().unwrap_or(SKIP);
-                    if position != SKIP {
-                        points.push((*time, position, i));
-                    }
-                }
-                points.sort_unstable();
-                let n_labels = keys.len();
-                for (time, position, i) in points {
-                    let mut row = Vec::with_capacity(n_labels + self.plan.calculations.len());
-                    row.extend_from_slice(&answer.results[position as usize][..n_labels]);
-                    row.extend(piece.points[i].2.iter().enumerate().map(|(c, v)| table.view().unpack(v, self.fields.of_calc[c])));
-                    answer.series.push((time, row));
-                }
-                for (time, values) in &piece.total_points {
-                    let mut row = vec![Cell::Null; n_labels];
-                    row.extend(values.iter().enumerate().map(|(c, v)| table.view().unpack(v, self.fields.of_calc[c])));
-                    answer.total_series.push((*time, row));
-                }
-            }
+            places.iter_mut().flatten().filter(|p| **p != SKIP).for_each(|p| *p = place[*p as usize]);
+            self.add_series(&there, &places, distinct, table.view(), &mut answer)?;
         }
         Ok(answer)
     }
+
+    /// Adds the series; `places` are positions in the results.
+    fn add_series(
+        &self,
+        pieces: &[&Piece],
+        places: &[Vec<u32>],
+        distinct: &[Option<Arc<ColumnIds>>],
+        view: &View,
+        answer: &mut Answer,
+    ) -> Result<(), EngineError> {
+        let n_labels = self.plan.breakdowns.len();
+        let n = n_labels + self.plan.calculations.len();
+        let row = |labels: &[Cell], values: &[PackedValue]| {
+            let mut row = Vec::with_capacity(n);
+            row.extend_from_slice(labels);
+            row.extend(values.iter().zip(&self.fields.of_calc).map(|(v, field)| view.unpack(v, *field)));
+            row
+        };
+        let no_labels = vec![Cell::Null; n_labels];
+        let mut in_buckets = self.in_buckets(pieces, places, answer.results.len(), distinct)?.into_iter().peekable();
+        let mut points: Vec<(TimeNs, u32, usize)> = Vec::new();
+        for (piece, places) in pieces.iter().zip(places) {
+            if let Some(Bucket { start_ns, of_groups, total }) = in_buckets.next_if(|b| piece.part_of == Some(b.start_ns)) {
+                for (result, values) in answer.results.iter().zip(&of_groups) {
+                    answer.series.extend(values.as_ref().map(|values| (start_ns, row(&result[..n_labels], values))));
+                }
+                answer.total_series.extend(total.map(|values| (start_ns, row(&no_labels, &values))));
+            }
+            points.clear();
+            for (i, (time, group, _)) in piece.points.iter().enumerate() {
+                let position = places[*group as usize];
+                if position != SKIP {
+                    points.push((*time, position, i));
+                }
+            }
+            points.sort_unstable();
+            for (time, position, i) in &points {
+                answer.series.push((*time, row(&answer.results[*position as usize][..n_labels], &piece.points[*i].2)));
+            }
+            for (time, values) in &piece.total_points {
+                answer.total_series.push((*time, row(&no_labels, values)));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The values of one bucket.
+struct Bucket {
+    start_ns: TimeNs,
+    /// By place; none if a group has nothing to say.
+    of_groups: Vec<Option<Box<[PackedValue]>>>,
+    total: Option<Box<[PackedValue]>>,
 }
 
 /// Columns by whose numbers pieces are kept.

@@ -34,6 +34,16 @@ pub(super) struct Chunk {
     pub(super) segments: Vec<u64>,
 }
 
+impl Chunk {
+    /// Where the bucket begins that it is only a part of.
+    pub(super) fn part_of(&self, plan: &Plan) -> Option<TimeNs> {
+        let step_ns = plan.granularity_ns.filter(|_| plan.series)?;
+        let bucket = self.start_ns.div_euclid(step_ns);
+        let is_part = bucket == (self.end_ns - 1).div_euclid(step_ns) && self.end_ns - self.start_ns < step_ns;
+        is_part.then_some(bucket * step_ns)
+    }
+}
+
 /// The parts of a range, in order of time, as long ones as there can be; those without events are left out.
 #[derive(Debug)]
 pub(super) struct Chunks {
@@ -110,7 +120,7 @@ fn occupied(segment: &Segment, length_ns: i64) -> Option<Vec<i64>> {
 
 impl Chunks {
     /// The chunks of a question; none if it is too small, or too large, for keeping pieces of it.
-    pub(super) fn of(source: Source<'_>, plan: &Plan, caches: &Caches) -> Option<Chunks> {
+    pub(super) fn of(source: Source<'_>, plan: &Plan, caches: &Caches, key: &str) -> Option<Chunks> {
         let step_ns = plan.granularity_ns.filter(|_| plan.series).unwrap_or(SHORTEST_NS);
         let overlapping = source.segments.iter().filter(|s| s.n_rows() > 0 && s.times().0 < plan.end_ns && s.times().1 >= plan.start_ns);
         let (mut rows, mut first, mut last) = (0u64, TimeNs::MAX, TimeNs::MIN);
@@ -128,10 +138,16 @@ impl Chunks {
         if most < CHUNKS_MIN || first > last {
             return None;
         }
+        let steps = |length_ns: i64| last.div_euclid(length_ns).checked_sub(first.div_euclid(length_ns));
         let mut length_ns = step_ns;
-        while last.div_euclid(length_ns).checked_sub(first.div_euclid(length_ns))? >= most {
+        while steps(length_ns)? >= most {
             length_ns = length_ns.checked_mul(2)?;
         }
+        // What is in a long bucket is put together from shorter chunks.
+        while length_ns <= step_ns && length_ns % 2 == 0 && length_ns / 2 >= SHORTEST_NS && steps(length_ns / 2)? < most {
+            length_ns /= 2;
+        }
+        let length_ns = caches.pieces.length(key, length_ns);
         let (first, last) = (first.div_euclid(length_ns), last.div_euclid(length_ns));
         let longest_ns = plan.end_ns.saturating_sub(plan.start_ns) / LONGEST;
         let mut segments = vec![Vec::new(); (last - first) as usize + 1];

@@ -94,15 +94,20 @@ pub(crate) struct Pieces {
     made: AtomicU64,
 }
 
-/// What makes two questions the same one, whatever their range, order and limit.
-pub(super) fn key(source: Source<'_>, plan: &Plan, totals: bool, length_ns: i64) -> String {
+/// What makes two questions the same one, whatever their range, order and limit, and the length of their chunks.
+pub(super) fn key(source: Source<'_>, plan: &Plan, totals: bool) -> String {
     let dataset = source.datasets.first().map_or("", |d| d);
     let several = source.datasets.iter().any(|d| **d != *dataset);
     let step_ns = plan.granularity_ns.filter(|_| plan.series);
     let any = plan.combination == Combination::Or;
     let Plan { conditions, breakdowns, calculations, usage_mode, .. } = plan;
     let calculations: Vec<_> = calculations.iter().map(|c| (c.op, &c.field, c.exact)).collect();
-    format!("{dataset:?} {several} {totals} {length_ns} {step_ns:?} {any} {usage_mode} {conditions:?} {breakdowns:?} {calculations:?}")
+    format!("{dataset:?} {several} {totals} {step_ns:?} {any} {usage_mode} {conditions:?} {breakdowns:?} {calculations:?}")
+}
+
+/// The same for chunks of one length.
+pub(super) fn with_length(key: &str, length_ns: i64) -> String {
+    format!("{key} {length_ns}")
 }
 
 fn flat((columns, distinct): Numbers<'_>) -> impl Iterator<Item = &Arc<ColumnIds>> {
@@ -126,6 +131,15 @@ impl Pieces {
         }
         question.last_used = self.tick.fetch_add(1, Ordering::Relaxed);
         Some(question.known(chunks))
+    }
+
+    /// The best length of chunks, or half of it if only chunks of that are known: as events come and go, the best one may
+    /// change with every question.
+    pub(super) fn length(&self, key: &str, best_ns: i64) -> i64 {
+        let questions = self.questions.lock();
+        let is_known = |length_ns: i64| questions.get(&with_length(key, length_ns)).is_some_and(|q| !q.refused);
+        let half_ns = best_ns / 2;
+        if best_ns % 2 == 0 && is_known(half_ns) && !is_known(best_ns) { half_ns } else { best_ns }
     }
 
     /// Keeps the pieces of whole chunks.

@@ -70,12 +70,13 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
     if !run.cache || !is_fit(plan) {
         return Ok(None);
     }
-    let Some(chunks) = Chunks::of(source, plan, caches) else { return Ok(None) };
+    let key = keep::key(source, plan, run.totals);
+    let Some(chunks) = Chunks::of(source, plan, caches, &key) else { return Ok(None) };
+    let key = keep::with_length(&key, chunks.length_ns);
     let columns: Vec<Arc<ColumnIds>> = plan.breakdowns.iter().map(|b| caches.column(b.name())).collect();
     let distinct: Vec<Option<Arc<ColumnIds>>> =
         asked.wanted.fields.iter().map(|(f, distinct)| distinct.then(|| caches.column(f.name()))).collect();
     let context = context(&asked.calcs(None, &distinct, None));
-    let key = keep::key(source, plan, run.totals, chunks.length_ns);
     let Some(mut found) = caches.pieces.find(&key, &chunks, &context, (&columns, &distinct)) else { return Ok(None) };
     let missing: Vec<usize> = (0..found.parts.len()).filter(|i| found.pieces[*i].is_none()).collect();
     let budget = Budget::new(run);
@@ -97,7 +98,7 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
     let (mut pieces, mut new) = (Vec::new(), Vec::new());
     for (chunk, of) in chunks.list.iter().zip(&found.of) {
         let parts: Vec<Arc<Piece>> = found.pieces[of.clone()].iter().flatten().map(Arc::clone).collect();
-        let joined = if of.len() > 1 && parts.iter().all(|p| p.complete) { asked.join(&parts, &columns, &distinct)? } else { None };
+        let joined = if of.len() > 1 && parts.iter().all(|p| p.complete) { asked.join(chunk, &parts, &columns, &distinct)? } else { None };
         match joined.map(Arc::new) {
             Some(joined) => {
                 new.push((chunk, Arc::clone(&joined)));

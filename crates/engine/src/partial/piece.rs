@@ -28,6 +28,8 @@ pub(crate) struct Piece {
     pub(super) groups: Vec<u32>,
     /// States, one per group.
     pub(super) cells: PackedStates,
+    /// It lies in this bucket and does not fill it: there are no values of it, only states.
+    pub(super) part_of: Option<TimeNs>,
     /// Values per bucket and group: start of the bucket, group, value of each calculation.
     pub(super) points: Vec<(TimeNs, u32, Box<[PackedValue]>)>,
     /// The same for all groups as one.
@@ -76,7 +78,8 @@ impl Maker<'_> {
         }
         let group_plan = Arc::new(GroupPlan::new(&prepared.keys[..plan.breakdowns.len()]));
         let mut buckets = None;
-        if let Some(step_ns) = plan.granularity_ns.filter(|_| plan.series) {
+        let part_of = chunk.part_of(plan);
+        if let Some(step_ns) = plan.granularity_ns.filter(|_| plan.series && part_of.is_none()) {
             let Some(n_groups) = group_plan.fixed() else { return Ok(None) };
             let first_ns = chunk.start_ns.div_euclid(step_ns) * step_ns;
             let n = ((chunk.end_ns - 1 - first_ns) / step_ns) as usize + 1;
@@ -102,7 +105,7 @@ impl Maker<'_> {
         let to_do: u64 = units.iter().map(|(s, b)| prepared.segments[*s as usize].segment.block_rows(*b as usize) as u64).sum();
         let complete = rows_done == to_do;
         let rows_done = if complete { rows_planned } else { rows_planned * rows_done / to_do.max(1) };
-        let mut piece = Piece { complete, rows_done, rows_scanned, rows_matched, rows_planned, segments, ..Piece::default() };
+        let mut piece = Piece { complete, rows_done, rows_scanned, rows_matched, rows_planned, segments, part_of, ..Piece::default() };
         let (calcs, n_groups) = (&pass.calcs, groups.len());
         let states = match buckets {
             Some(buckets) => {

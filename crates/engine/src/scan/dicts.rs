@@ -29,6 +29,9 @@ const PART_VALUES: usize = 1 << 16;
 /// Values of the largest dictionary in a range.
 const RANGE_VALUES: usize = 256;
 
+/// A further thread numbers values if there are so many: it has to be started.
+const VALUES_PER_THREAD: usize = 1 << 15;
+
 /// Gives all values of these dictionaries their numbers.
 pub(crate) fn number_dicts(mut dicts: Vec<Unnumbered>, ids: &ColumnIds, run: &Run) -> Result<(), EngineError> {
     dicts.retain(|d| {
@@ -67,11 +70,12 @@ fn number_alike(dicts: &[Unnumbered], ids: &ColumnIds, run: &Run) -> Result<(), 
         Ok(found)
     });
     let parts: Vec<Part> = parts.into_iter().collect::<Result<_, EngineError>>()?;
-    parallel(run.threads, SHARDS, |shard| {
+    let threads = run.threads.min(total / VALUES_PER_THREAD + 1);
+    parallel(threads, SHARDS, |shard| {
         let found = |part: usize, i: usize, id| parts[part].numbers[i].store(id, Ordering::Relaxed);
         ids.interner.intern_shard(shard, parts.iter().map(|p| &p.sorted), found);
     });
-    parallel(run.threads, parts.len(), |i| parts[i].write(dicts));
+    parallel(threads, parts.len(), |i| parts[i].write(dicts));
     dicts.iter().for_each(|d| d.map.complete(d.dict.len()));
     Ok(())
 }

@@ -25,6 +25,8 @@ const COMPACT_VALUES: usize = 1 << 16;
 const EAGER_VALUES: usize = 4096;
 /// Rows of a block that are expected to be asked for, from which on it is read from disk as a whole, beforehand.
 const LIKELY_ROWS: f64 = 32.0;
+/// A further thread makes segments ready for so many rows to be read: it has to be started.
+const ROWS_PER_THREAD: usize = 1 << 17;
 /// Integers of a segment that lie this close together are numbered by table.
 const SMALL_SPAN: f64 = 16_384.0;
 
@@ -130,6 +132,15 @@ fn overlaps(segment: &Segment, wanted: &Wanted<'_>) -> bool {
     segment.n_rows() > 0 && first < wanted.plan.end_ns && (wanted.concurrency || last >= wanted.plan.start_ns)
 }
 
+/// Rows of the blocks that reach into the range.
+fn rows_within(segment: &Segment, wanted: &Wanted<'_>) -> usize {
+    let reaches = |block: &usize| {
+        let (first, last) = segment.block_times(*block);
+        first < wanted.plan.end_ns && (wanted.concurrency || last >= wanted.plan.start_ns)
+    };
+    (0..segment.n_blocks()).filter(reaches).map(|block| segment.block_rows(block)).sum()
+}
+
 /// What is wanted of the segments.
 #[derive(Debug)]
 pub(crate) struct Wanted<'p> {
@@ -171,7 +182,8 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     let key_fields: Vec<&Field> = plan.breakdowns.iter().chain(wanted.fields.iter().filter(|(_, d)| *d).map(|(f, _)| f)).collect();
     let cached: Vec<Arc<ColumnIds>> = key_fields.iter().map(|f| caches.column(f.name())).collect();
     let overlapping: Vec<usize> = (0..source.segments.len()).filter(|i| overlaps(&source.segments[*i], wanted)).collect();
-    let threads = if overlapping.iter().map(|i| source.segments[*i].n_blocks()).sum::<usize>() < 4 { 1 } else { run.threads };
+    let rows: usize = overlapping.iter().map(|i| rows_within(&source.segments[*i], wanted)).sum();
+    let threads = run.threads.min(rows / ROWS_PER_THREAD + 1);
     // Which dictionaries will be needed is certain: those of conditions, or, without any, those of group columns.
     let conditions = plan.conditions.iter().map(|c| &c.field);
     let first: Vec<&Field> = if plan.conditions.is_empty() { key_fields.clone() } else { conditions.collect() };

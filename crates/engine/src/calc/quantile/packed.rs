@@ -4,7 +4,7 @@
 //! Owns: the packed form, which does not depend on the range of the numbers of a question. Never does: solve.
 
 use super::kept::Kept;
-use super::{EXACT, Quantiles, SHIFT, middle_of};
+use super::{EXACT, Quantiles, SHIFT, WINDOW_KEYS, middle_of};
 use crate::calc::count::SKIP;
 use crate::calc::number::ordered;
 
@@ -158,6 +158,8 @@ impl Quantiles {
         let (mut point_weights, mut bucket_weights) = (Vec::new(), Vec::new());
         let mut points: Vec<(u64, f64)> = Vec::new();
         let mut buckets: Vec<(u32, f64)> = Vec::new();
+        // Numbers that weigh the same are counted, not sorted.
+        let mut tally = vec![0u32; if weighted || plan.linear.is_some() { 0 } else { WINDOW_KEYS as usize }];
         for (i, cell) in cells.iter().enumerate() {
             let (cell, span) = (*cell as usize, ends[i]..ends[i + 1]);
             let kept = values[span.clone()].iter().zip(span).map(|(value, j)| (*value, weights.get(j).copied().unwrap_or(1.0)));
@@ -168,9 +170,17 @@ impl Quantiles {
                 for (value, weight) in kept {
                     if plan.linear.is_some() || value.abs() < f64::MIN_POSITIVE {
                         points.push((ordered(value), weight));
-                    } else {
-                        buckets.push(((ordered(value) >> SHIFT) as u32, weight));
+                        continue;
                     }
+                    let key = (ordered(value) >> SHIFT) as u32;
+                    match tally.get_mut(key.wrapping_sub(plan.low) as usize) {
+                        Some(n) => *n += 1,
+                        None => buckets.push((key, weight)),
+                    }
+                }
+                if !tally.is_empty() {
+                    each_filled(&tally, |key, n| buckets.push((plan.low + key as u32, f64::from(n))));
+                    tally.fill(0);
                 }
                 let mut counter = |key: usize, weight: f64| match plan.linear {
                     _ if key == width - 1 => points.push((ordered(0.0), weight)),
