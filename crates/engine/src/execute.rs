@@ -28,7 +28,7 @@ const ONE_PASS_CELLS: usize = 1 << 20;
 /// Bytes of counters of one kind that a thread may set up ahead.
 const COUNTER_BYTES: usize = 64 << 20;
 /// Bytes of counters for each row of a piece of an answer, at most.
-const PIECE_ROW_BYTES: usize = 16;
+const PIECE_ROW_BYTES: usize = 32;
 
 /// What a question calculates on: distinct fields, and the field of each calculation.
 pub(crate) struct Fields {

@@ -26,7 +26,7 @@ impl Shared {
             let Some(inputs) = crowd else { return Ok(()) };
             let damaged = |source| StoreError::Segment { path: "(memory)".into(), source };
             let image = segment::merge_fast(&inputs).map_err(damaged)?;
-            let output = Segment::from_bytes(image).map_err(damaged)?;
+            let output = Segment::from_bytes(image).map_err(damaged)?.made_of(&inputs);
             let expected = inputs.iter().map(|p| p.n_rows()).sum();
             if output.n_rows() != expected {
                 return Err(StoreError::RowsDiffer { expected, found: output.n_rows() });

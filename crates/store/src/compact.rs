@@ -111,8 +111,8 @@ impl Shared {
             StoreError::Segment { path: inputs[0].path.clone(), source }
         })?;
         let rows = inputs.iter().map(|i| i.row.rows as usize).sum();
+        let written = self.write_segment(dataset, &merged, rows, &open)?;
         drop(open);
-        let written = self.write_segment(dataset, &merged, rows)?;
         drop(merged);
         let removed: Vec<String> = inputs.iter().map(|i| i.row.id.clone()).collect();
 

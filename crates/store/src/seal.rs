@@ -107,7 +107,7 @@ impl Shared {
                 let rows = group.iter().map(|p| p.n_rows()).sum();
                 // Also when it is only one: images in memory are not compressed.
                 let image = segment::merge(group).map_err(|source| StoreError::Segment { path: "(memory)".into(), source })?;
-                written.push(self.write_segment(dataset, &image, rows)?);
+                written.push(self.write_segment(dataset, &image, rows, group)?);
             }
         }
         Ok(())
@@ -157,7 +157,8 @@ impl Shared {
     }
 
     /// Writes a segment file so that it survives a crash, and opens it. It is not live yet.
-    pub(crate) fn write_segment(&self, dataset: u64, image: &[u8], rows: usize) -> Result<Written, StoreError> {
+    /// Writes the image of a segment with so many rows, made of these.
+    pub(crate) fn write_segment(&self, dataset: u64, image: &[u8], rows: usize, inputs: &[Arc<Segment>]) -> Result<Written, StoreError> {
         let mut id = self.new_id();
         while segment_path(&self.paths.segments, dataset, &id).exists() {
             // Only with a fixed seed and a clock that stands still; but a live file must never be written over.
@@ -165,14 +166,21 @@ impl Shared {
         }
         let path = segment_path(&self.paths.segments, dataset, &id);
         let temporary = path.with_extension("seg.tmp");
-        let result = self.try_write_segment(dataset, id, image, rows);
+        let result = self.try_write_segment(dataset, id, image, rows, inputs);
         if result.is_err() {
             let _gone = (self.disk().remove(&temporary), self.disk().remove(&path));
         }
         result
     }
 
-    fn try_write_segment(&self, dataset: u64, id: String, image: &[u8], rows: usize) -> Result<Written, StoreError> {
+    fn try_write_segment(
+        &self,
+        dataset: u64,
+        id: String,
+        image: &[u8],
+        rows: usize,
+        inputs: &[Arc<Segment>],
+    ) -> Result<Written, StoreError> {
         let disk = self.disk();
         let path = segment_path(&self.paths.segments, dataset, &id);
         let temporary = path.with_extension("seg.tmp");
@@ -187,7 +195,7 @@ impl Shared {
         file.sync().map_err(|e| StoreError::io("sync segment", &temporary, e))?;
         disk.rename(&temporary, &path).map_err(|e| StoreError::io("rename segment", &path, e))?;
         disk.sync_dir(&dir).map_err(|e| StoreError::io("sync directory", &dir, e))?;
-        let segment = Segment::open(&path).map_err(|source| StoreError::Segment { path, source })?;
+        let segment = Segment::open(&path).map_err(|source| StoreError::Segment { path, source })?.made_of(inputs);
         if segment.n_rows() != rows {
             return Err(StoreError::RowsDiffer { expected: rows, found: segment.n_rows() });
         }

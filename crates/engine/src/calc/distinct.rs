@@ -24,21 +24,34 @@ pub(crate) enum DistinctPlan {
 /// The values of one cell, by their numbers, as they are kept between questions.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum PackedDistinct {
-    /// One after the other.
+    /// One after the other, in no order.
     List(Vec<u32>),
     /// One bit each.
     Bits(Vec<u64>),
 }
 
 impl PackedDistinct {
-    /// Whichever form is smaller.
-    fn new(mut ids: Vec<u32>) -> PackedDistinct {
+    /// Whichever form is smaller. `met` has no bit set, before and after.
+    fn new(mut ids: Vec<u32>, met: &mut Vec<u64>) -> PackedDistinct {
+        let words = ids.iter().max().map_or(0, |id| *id as usize / 64 + 1);
         if !ids.is_sorted_by(|a, b| a < b) {
-            ids.sort_unstable();
-            ids.dedup();
+            if ids.len() < words / MARKED_WORDS_PER_ID {
+                ids.sort_unstable();
+                ids.dedup();
+            } else {
+                if met.len() < words {
+                    met.resize(words, 0);
+                }
+                ids.retain(|id| {
+                    let (word, bit) = (&mut met[*id as usize / 64], 1 << (id % 64));
+                    let new = *word & bit == 0;
+                    *word |= bit;
+                    new
+                });
+                ids.iter().for_each(|id| met[*id as usize / 64] = 0);
+            }
         }
         ids.shrink_to_fit();
-        let words = ids.last().map_or(0, |id| *id as usize / 64 + 1);
         if ids.len() < words * 2 {
             return PackedDistinct::List(ids);
         }
@@ -145,12 +158,13 @@ impl Distinct {
         }
     }
 
-    /// The numbers of the values of some cells, ascending, `number` telling what each is called between questions; none if values are known
+    /// The numbers of the values of some cells, `number` telling what each is called between questions; none if values are known
     /// by identity only, or no longer all known.
     pub(crate) fn pack(&self, cells: &[u32], number: impl Fn(u64) -> u32) -> Option<Vec<PackedDistinct>> {
+        let mut met = Vec::new();
         match self {
             Distinct::Bits { bits, .. } => {
-                let of_cell = |bits: &[u64]| {
+                let mut of_cell = |bits: &[u64]| {
                     let mut ids = Vec::with_capacity(bits.iter().map(|w| w.count_ones() as usize).sum());
                     for (word, w) in bits.iter().enumerate() {
                         let mut rest = if word == 0 { w & !1 } else { *w };
@@ -159,12 +173,13 @@ impl Distinct {
                             rest &= rest - 1;
                         }
                     }
-                    PackedDistinct::new(ids)
+                    PackedDistinct::new(ids, &mut met)
                 };
                 Some(cells.iter().map(|c| of_cell(&bits[*c as usize])).collect())
             }
             Distinct::Lists(lists) => {
-                Some(cells.iter().map(|c| PackedDistinct::new(lists[*c as usize].iter().map(|id| number(u64::from(*id))).collect())).collect())
+                let ids = |c: &u32| lists[*c as usize].iter().map(|id| number(u64::from(*id))).collect();
+                Some(cells.iter().map(|c| PackedDistinct::new(ids(c), &mut met)).collect())
             }
             Distinct::Set(set) if set.sampled || !set.numbered => None,
             Distinct::Set(set) => {
@@ -176,7 +191,7 @@ impl Distinct {
                         }
                     }
                 }
-                Some(out.into_iter().map(PackedDistinct::new).collect())
+                Some(out.into_iter().map(|ids| PackedDistinct::new(ids, &mut met)).collect())
             }
         }
     }
@@ -192,7 +207,7 @@ impl Distinct {
                 bits.iter_mut().zip(words).for_each(|(a, b)| *a |= b);
             }
             (Distinct::Bits { width, bits }, PackedDistinct::List(ids)) => {
-                let (bits, words) = (&mut bits[cell], ids.last().map_or(0, |id| *id as usize / 64 + 1));
+                let (bits, words) = (&mut bits[cell], ids.iter().max().map_or(0, |id| *id as usize / 64 + 1));
                 if bits.len() < words {
                     bits.resize((*width / 64 + 1).max(words), 0);
                 }
@@ -285,6 +300,8 @@ impl Distinct {
 
 /// Values are spread over this many lists by hash, so that each can be rid of repetitions inside a CPU's cache.
 const LISTS: usize = 256;
+/// Numbers of a list are told apart by marking them, unless there are so many words of bits for each.
+const MARKED_WORDS_PER_ID: usize = 256;
 /// Entries of a list of numbers before repetitions are looked for.
 const LIST_FIRST_LOOK: usize = 1024;
 /// Entries of a list before repetitions are looked for the first time.

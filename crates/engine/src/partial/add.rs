@@ -15,13 +15,14 @@ use crate::scan::keys::{KeyColumn, Numbering};
 use crate::view::{PackedValue, Table, View};
 use crate::{Answer, CalcOp, Cell, EngineError, Meta, OrderKey};
 use model::TimeNs;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 impl Asked<'_> {
-    /// The piece of a chunk from those of its parts; none if it has no such form.
+    /// The piece of a chunk from those of its parts, or of several chunks; none if it has no such form.
     pub(super) fn join(
         &self,
-        chunk: &Chunk,
+        chunk: Option<&Chunk>,
         parts: &[Arc<Piece>],
         columns: &[Arc<ColumnIds>],
         distinct: &[Option<Arc<ColumnIds>>],
@@ -40,7 +41,7 @@ impl Asked<'_> {
             groups.read_ids(g, &mut ids);
             numbers.extend(ids.iter().map(|id| *id as u32));
         }
-        let part_of = chunk.part_of(self.plan);
+        let part_of = chunk.and_then(|chunk| chunk.part_of(self.plan));
         let mut joined = Piece { n_groups, groups: numbers, cells, part_of, rows_matched: rows, complete: true, ..Piece::default() };
         if part_of.is_none() {
             for Bucket { start_ns, of_groups, total } in self.in_buckets(&parts, &places, n_groups, distinct)? {
@@ -48,17 +49,19 @@ impl Asked<'_> {
                 joined.total_points.extend(total.map(|values| (start_ns, values)));
             }
         }
+        let mut segments = Vec::new();
         for (part, places) in parts.iter().zip(&places) {
             joined.points.extend(part.points.iter().map(|(time, group, values)| (*time, places[*group as usize], values.clone())));
             joined.total_points.extend_from_slice(&part.total_points);
             joined.rows_scanned += part.rows_scanned;
             joined.rows_planned += part.rows_planned;
             joined.rows_done += part.rows_done;
-            joined.segments.extend_from_slice(&part.segments);
+            segments.extend_from_slice(&part.segments.lock());
         }
         joined.total_points.sort_by_key(|p| p.0);
-        joined.segments.sort_unstable();
-        joined.segments.dedup();
+        segments.sort_unstable();
+        segments.dedup();
+        joined.segments = Mutex::new(segments);
         joined.measure();
         Ok(Some(joined))
     }
@@ -174,7 +177,7 @@ impl Asked<'_> {
         for piece in &there {
             meta.rows_scanned += piece.rows_scanned;
             meta.rows_matched += piece.rows_matched;
-            segments.extend_from_slice(&piece.segments);
+            segments.extend_from_slice(&piece.segments.lock());
             done += piece.rows_done;
             planned += piece.rows_planned;
         }

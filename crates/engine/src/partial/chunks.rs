@@ -10,7 +10,7 @@ use model::TimeNs;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 use store::Segment;
-use store::segment::Scratch;
+use store::segment::{Origin, Scratch};
 
 /// Short chunks of a question at most.
 const CHUNKS_MAX: i64 = 512;
@@ -53,6 +53,23 @@ pub(super) struct Chunks {
     first: i64,
     /// For each short chunk the segments with events in it.
     segments: Vec<Vec<u64>>,
+    /// Segments that are known to be made of others, by id.
+    made: HashMap<u64, Arc<Segment>>,
+}
+
+/// Whether the events of a segment in a chunk are those of some segments, which are then no longer `left`.
+fn is_covered(id: u64, origins: &[Origin], chunk: &Chunk, by: &[u64], left: &mut usize) -> bool {
+    if by.binary_search(&id).is_ok() {
+        *left = left.saturating_sub(1);
+        return true;
+    }
+    let is_outside = |o: &Origin| o.times.1 < chunk.start_ns || o.times.0 >= chunk.end_ns;
+    !origins.is_empty() && origins.iter().all(|o| is_outside(o) || is_covered(o.id, &o.origins, chunk, by, left))
+}
+
+/// Whether a segment is among the origins of another.
+fn is_origin(id: u64, origins: &[Origin]) -> bool {
+    origins.iter().any(|o| o.id == id || is_origin(id, &o.origins))
 }
 
 /// The chunks in which a segment has events.
@@ -151,14 +168,18 @@ impl Chunks {
         let (first, last) = (first.div_euclid(length_ns), last.div_euclid(length_ns));
         let longest_ns = plan.end_ns.saturating_sub(plan.start_ns) / LONGEST;
         let mut segments = vec![Vec::new(); (last - first) as usize + 1];
+        let mut made = HashMap::new();
         for segment in overlapping {
+            if !segment.origins().is_empty() {
+                made.insert(segment.id(), Arc::clone(segment));
+            }
             for index in caches.occupancy.of(segment, length_ns)?.iter() {
                 if let Some(short) = usize::try_from(index - first).ok().and_then(|i| segments.get_mut(i)) {
                     short.push(segment.id());
                 }
             }
         }
-        let mut chunks = Chunks { length_ns, list: Vec::new(), first, segments };
+        let mut chunks = Chunks { length_ns, list: Vec::new(), first, segments, made };
         let mut index = first;
         while index <= last {
             let start_ns = index.checked_mul(length_ns)?;
@@ -190,6 +211,19 @@ impl Chunks {
         chunk.segments.sort_unstable();
         chunk.segments.dedup();
         (!chunk.segments.is_empty()).then_some(chunk)
+    }
+
+    /// Whether some segments, ascending, hold the same events of a chunk as those that it has now, which were made of them.
+    pub(super) fn are_the_same(&self, chunk: &Chunk, segments: &[u64]) -> bool {
+        let mut left = segments.len();
+        let origins = |id| self.made.get(id).map_or(&[][..], |s| s.origins());
+        chunk.segments.iter().all(|id| is_covered(*id, origins(id), chunk, segments, &mut left)) && left == 0
+    }
+
+    /// What a segment of a chunk has become.
+    pub(super) fn now(&self, chunk: &Chunk, id: u64) -> u64 {
+        let made_of_it = |now: &&u64| self.made.get(*now).is_some_and(|s| is_origin(id, s.origins()));
+        if chunk.segments.contains(&id) { id } else { chunk.segments.iter().find(made_of_it).copied().unwrap_or(id) }
     }
 
     /// The shorter chunks in the place of a long one; nothing for the shortest.

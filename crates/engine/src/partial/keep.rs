@@ -4,6 +4,7 @@
 
 use super::QUESTION_BYTES_MAX;
 use super::chunks::{Chunk, Chunks};
+use super::middle::Middle;
 use super::piece::Piece;
 use crate::intern::ColumnIds;
 use crate::plan::Plan;
@@ -30,6 +31,7 @@ struct Kept {
 struct Question {
     /// By the length of the chunk and its position in all time.
     pieces: HashMap<(i64, i64), Kept>,
+    middle: Option<Arc<Middle>>,
     context: Vec<u8>,
     numbers: Vec<Arc<ColumnIds>>,
     /// It is better answered without pieces.
@@ -39,14 +41,25 @@ struct Question {
 }
 
 impl Question {
-    fn piece(&self, chunk: &Chunk) -> Option<Arc<Piece>> {
-        let kept = self.pieces.get(&chunk.place?)?;
-        (*kept.segments == *chunk.segments).then(|| Arc::clone(&kept.piece))
+    fn piece(&mut self, chunks: &Chunks, chunk: &Chunk) -> Option<Arc<Piece>> {
+        let kept = self.pieces.get_mut(&chunk.place?)?;
+        if *kept.segments != *chunk.segments {
+            if !chunks.are_the_same(chunk, &kept.segments) {
+                return None;
+            }
+            // Its segments were merged, and it is kept under what they became.
+            kept.segments = chunk.segments.as_slice().into();
+            let mut segments = kept.piece.segments.lock();
+            segments.iter_mut().for_each(|id| *id = chunks.now(chunk, *id));
+            segments.sort_unstable();
+            segments.dedup();
+        }
+        Some(Arc::clone(&kept.piece))
     }
 
     /// What is known of chunks, or of parts of them.
-    fn known(&self, chunks: &Chunks) -> Known {
-        let mut known = Known::default();
+    fn known(&mut self, chunks: &Chunks) -> Known {
+        let mut known = Known { middle: self.middle.clone(), ..Known::default() };
         for chunk in &chunks.list {
             let from = known.parts.len();
             self.add(chunks, chunk, &mut known);
@@ -55,8 +68,8 @@ impl Question {
         known
     }
 
-    fn add(&self, chunks: &Chunks, chunk: &Chunk, known: &mut Known) {
-        let (piece, from) = (self.piece(chunk), known.parts.len());
+    fn add(&mut self, chunks: &Chunks, chunk: &Chunk, known: &mut Known) {
+        let (piece, from) = (self.piece(chunks, chunk), known.parts.len());
         if piece.is_none() && !self.pieces.is_empty() {
             for part in chunks.parts(chunk) {
                 self.add(chunks, &part, known);
@@ -72,7 +85,8 @@ impl Question {
     }
 
     fn measure(&mut self) {
-        self.bytes = 512 + self.pieces.values().map(|k| k.piece.bytes + k.segments.len() * 8 + 64).sum::<usize>();
+        let middle = self.middle.as_ref().map_or(0, |middle| middle.bytes());
+        self.bytes = 512 + middle + self.pieces.values().map(|k| k.piece.bytes + k.segments.len() * 8 + 64).sum::<usize>();
     }
 }
 
@@ -83,6 +97,7 @@ pub(super) struct Known {
     pub(super) pieces: Vec<Option<Arc<Piece>>>,
     /// For each chunk of the question its parts: itself, unless some parts of it are known and it is not.
     pub(super) of: Vec<Range<usize>>,
+    pub(super) middle: Option<Arc<Middle>>,
 }
 
 /// All pieces that are kept.
@@ -133,17 +148,25 @@ impl Pieces {
         Some(question.known(chunks))
     }
 
-    /// The best length of chunks, or half of it if only chunks of that are known: as events come and go, the best one may
+    /// The best length of chunks, or half of it if chunks of that were used last: as events come and go, the best one may
     /// change with every question.
     pub(super) fn length(&self, key: &str, best_ns: i64) -> i64 {
         let questions = self.questions.lock();
-        let is_known = |length_ns: i64| questions.get(&with_length(key, length_ns)).is_some_and(|q| !q.refused);
+        let used = |length_ns: i64| questions.get(&with_length(key, length_ns)).filter(|q| !q.refused).map(|q| q.last_used);
         let half_ns = best_ns / 2;
-        if best_ns % 2 == 0 && is_known(half_ns) && !is_known(best_ns) { half_ns } else { best_ns }
+        if best_ns % 2 == 0 && used(half_ns) > used(best_ns) { half_ns } else { best_ns }
     }
 
     /// Keeps the pieces of whole chunks.
-    pub(super) fn keep(&self, key: String, chunks: &Chunks, context: &[u8], numbers: Numbers<'_>, pieces: &[(&Chunk, Arc<Piece>)]) {
+    pub(super) fn keep(
+        &self,
+        key: String,
+        chunks: &Chunks,
+        context: &[u8],
+        numbers: Numbers<'_>,
+        pieces: &[(&Chunk, Arc<Piece>)],
+        middle: Option<Arc<Middle>>,
+    ) {
         let mut questions = self.questions.lock();
         let question = questions.entry(key).or_default();
         question.context = context.to_vec();
@@ -163,6 +186,7 @@ impl Pieces {
                 question.pieces.insert(place, Kept { segments: chunk.segments.as_slice().into(), piece: Arc::clone(piece) });
             }
         }
+        question.middle = middle.or(question.middle.take());
         question.measure();
         // Parts of longer chunks are kept for late events, and for when the start of the range cuts through; not at any price.
         if question.bytes > QUESTION_BYTES_MAX {

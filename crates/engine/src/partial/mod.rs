@@ -10,6 +10,7 @@
 mod add;
 mod chunks;
 mod keep;
+mod middle;
 mod piece;
 
 pub(crate) use chunks::Occupancy;
@@ -95,10 +96,10 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
         caches.pieces.count_made(missing.len());
     }
     // Parts of a chunk that is whole by now become one.
-    let (mut pieces, mut new) = (Vec::new(), Vec::new());
+    let (mut pieces, mut new, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
     for (chunk, of) in chunks.list.iter().zip(&found.of) {
         let parts: Vec<Arc<Piece>> = found.pieces[of.clone()].iter().flatten().map(Arc::clone).collect();
-        let joined = if of.len() > 1 && parts.iter().all(|p| p.complete) { asked.join(chunk, &parts, &columns, &distinct)? } else { None };
+        let joined = if of.len() > 1 && parts.iter().all(|p| p.complete) { asked.join(Some(chunk), &parts, &columns, &distinct)? } else { None };
         match joined.map(Arc::new) {
             Some(joined) => {
                 new.push((chunk, Arc::clone(&joined)));
@@ -106,10 +107,13 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
             }
             None => pieces.extend(parts.into_iter().map(Some)),
         }
+        let length_ns = chunk.place.filter(|_| pieces.len() == lengths.len() + 1).map_or(0, |place| place.0);
+        lengths.resize(pieces.len(), length_ns);
     }
     new.extend(missing.iter().filter_map(|i| Some((&found.parts[*i], Arc::clone(found.pieces[*i].as_ref()?)))));
-    if !new.is_empty() {
-        caches.pieces.keep(key, &chunks, &context, (&columns, &distinct), &new);
+    let middle = asked.shorten(&mut pieces, &lengths, found.middle.take(), missing.len(), (&columns, &distinct))?;
+    if !new.is_empty() || middle.is_some() {
+        caches.pieces.keep(key, &chunks, &context, (&columns, &distinct), &new, middle);
     }
     if !pieces.is_empty() && pieces.iter().flatten().all(|p| !p.complete && p.rows_done == 0) {
         return Err(EngineError::Deadline);

@@ -15,13 +15,14 @@ use crate::scan::keys::{KeyColumn, Numbering};
 use crate::scan::pass::{Buckets, Found, Grouping, Pass};
 use crate::view::{PackedValue, View};
 use model::TimeNs;
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// Groups times buckets of one chunk at most.
 const CELLS_MAX: usize = 1 << 18;
 
 /// What a question found in one chunk.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Piece {
     pub(super) n_groups: usize,
     /// Numbers of each group's values, one group after the other.
@@ -41,8 +42,8 @@ pub(crate) struct Piece {
     pub(super) rows_done: u64,
     /// All was read.
     pub(super) complete: bool,
-    /// Segments that were looked into.
-    pub(super) segments: Vec<u64>,
+    /// Segments that were looked into, or what they were merged to.
+    pub(super) segments: Mutex<Vec<u64>>,
     pub(super) bytes: usize,
 }
 
@@ -72,7 +73,7 @@ impl Maker<'_> {
         let Question { plan, prepared, run, caches, budget, fields, .. } = self.question;
         let (units, rows_planned) = prepared.units_between(chunk.start_ns, chunk.end_ns);
         let kept = |id: &&u64| prepared.segments.iter().any(|s| s.segment.id() == **id);
-        let segments: Vec<u64> = chunk.segments.iter().filter(kept).copied().collect();
+        let segments = Mutex::new(chunk.segments.iter().filter(kept).copied().collect());
         if units.is_empty() {
             return Ok(Some(Piece { segments, complete: true, bytes: size_of::<Piece>(), ..Piece::default() }));
         }

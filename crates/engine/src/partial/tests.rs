@@ -41,6 +41,11 @@ fn segment(from: i64, to: i64, rates: bool) -> Arc<Segment> {
     Arc::new(Segment::from_bytes(encode(&batch.finish())).unwrap())
 }
 
+/// Some segments as one that knows what it is made of.
+fn merged(segments: &[Arc<Segment>]) -> Segment {
+    Segment::from_bytes(merge(segments).unwrap()).unwrap().made_of(segments)
+}
+
 fn ask(segments: &[Arc<Segment>], caches: &Caches, spec: &str, cache: bool, totals: bool) -> Answer {
     let spec: QuerySpec = serde_json::from_str(spec).unwrap();
     let known: BTreeSet<String> = COLUMNS.iter().map(|c| (*c).to_owned()).collect();
@@ -83,8 +88,8 @@ fn answers_from_pieces_are_the_same() {
                 1 => segments.push(segment(7200, 7230, rates)),
                 2 => segments.extend([segment(7230, 7900, false), segment(-40_000, -39_999, rates)]),
                 3 => {
-                    let merged = Arc::new(Segment::from_bytes(merge(&segments[..3]).unwrap()).unwrap());
-                    segments.splice(..3, [merged]);
+                    let merged = if rates { merged(&segments[..3]) } else { Segment::from_bytes(merge(&segments[..3]).unwrap()).unwrap() };
+                    segments.splice(..3, [Arc::new(merged)]);
                 }
                 _ => {}
             }
@@ -126,6 +131,37 @@ fn only_new_chunks_are_read_again() {
     ask(&segments, &caches, spec, true, false);
     let new = caches.pieces_made() - before;
     assert!((1..=6).contains(&new), "{new} pieces for ten events");
+}
+
+#[test]
+fn merged_segments_need_no_new_pieces() {
+    let caches = Caches::new(64 << 20).with_chunk_rows(20);
+    let mut segments: Vec<Arc<Segment>> = (0..8).rev().map(|i| segment(i * 900, (i + 1) * 900, false)).collect();
+    let spec = r#"{"calculations":[{"op":"P95","column":"ms"},{"op":"COUNT_DISTINCT","column":"user"}],"breakdowns":["service"],
+        "start_time":0,"end_time":8192}"#;
+    let made = |segments: &[Arc<Segment>]| {
+        let before = caches.pieces_made();
+        assert_eq!(ask(segments, &caches, spec, true, false), ask(segments, &caches, spec, false, false));
+        caches.pieces_made() - before
+    };
+    assert!(made(&segments) > 10);
+    let two = Arc::new(merged(&segments[1..3]));
+    segments.splice(1..3, [two]);
+    assert_eq!(made(&segments), 0, "the same events");
+    // Twice, before it is asked again.
+    let two = Arc::new(merged(&segments[2..4]));
+    segments.splice(2..4, [two]);
+    let all = Arc::new(merged(&segments[1..]));
+    segments.splice(1.., [all]);
+    assert_eq!(made(&segments), 0, "the same events");
+    // Together with new ones.
+    segments.insert(0, segment(7200, 7210, false));
+    segments = vec![Arc::new(merged(&segments))];
+    let new = made(&segments);
+    assert!((1..=6).contains(&new), "{new} pieces for ten events");
+    // Another segment with the same events is another one.
+    segments = vec![Arc::new(Segment::from_bytes(merge(&segments).unwrap()).unwrap())];
+    assert!(made(&segments) > 10);
 }
 
 #[test]

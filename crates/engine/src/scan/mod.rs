@@ -43,6 +43,9 @@ pub(crate) struct Buffers {
     pub(crate) measure: measure::MeasureBuffers,
 }
 
+/// Buckets of a block up to which each is looked for; of more, all times are read.
+const SEARCHED_BUCKETS: usize = 64;
+
 /// What one thread has found so far.
 #[derive(Debug)]
 pub(crate) struct Worker {
@@ -88,6 +91,7 @@ impl Worker {
         if span.0 == span.1 {
             return Ok(());
         }
+        scratch.want(span.0, span.1);
         let mut rows = ready.filter.select(segment.block_rows(block), block, span, filter, scratch)?;
         if rows.len() == 0 {
             return Ok(());
@@ -206,12 +210,25 @@ fn time_rows(
         cuts.push((n, bucket_of(first)));
         return Ok(((0, n), 0));
     }
-    let times = segment.read_times(block, scratch)?;
     let lead_ns = if pass.calcs.concurrency.is_some() { ready.lead_ns } else { start };
-    let lead = times.partition_point(|t| *t < lead_ns);
-    let low = times.partition_point(|t| *t < start).max(lead);
-    let high = times.partition_point(|t| *t < end).max(low);
-    if let Some(buckets) = &pass.buckets {
+    let lead = segment.row_from(block, lead_ns)?;
+    let low = segment.row_from(block, start)?.max(lead);
+    let high = segment.row_from(block, end)?.max(low);
+    if let Some(buckets) = pass.buckets.as_ref().filter(|_| low < high) {
+        let mut bucket = bucket_of(first.max(start));
+        let last = bucket_of(last.min(end - 1));
+        if ((last - bucket) as usize) < SEARCHED_BUCKETS {
+            let mut from = low;
+            while from < high {
+                let to = if bucket == last { high } else { segment.row_from(block, buckets.start(bucket + 1))?.clamp(from, high) };
+                if from < to {
+                    cuts.push((to, bucket));
+                }
+                (from, bucket) = (to, bucket + 1);
+            }
+            return Ok(((lead, high), low));
+        }
+        let times = segment.read_times(block, scratch)?;
         let mut from = low;
         while from < high {
             let bucket = buckets.index(times[from]);

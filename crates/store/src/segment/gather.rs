@@ -162,7 +162,7 @@ impl Segment {
         buffers.ints.clear();
         buffers.ints.resize(buffers.found.len(), 0);
         if !buffers.found.is_empty() {
-            ints::read(meta, values, 1, &mut buffers.ints);
+            ints::read(meta, values, 1, 0, &mut buffers.ints);
         }
         buffers.make_floats(column, meta)?;
         Ok((&buffers.found, &buffers.floats))

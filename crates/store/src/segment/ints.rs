@@ -197,15 +197,22 @@ pub(super) fn write_codes(codes: &[u32], max_code: u32, meta: &mut BlockMeta, ou
     }
 }
 
-/// Reads codes of lane type `T` into `out`, one per stored value.
-pub(super) fn read_codes<T: Packable>(meta: &BlockMeta, data: &[u8], out: &mut [T]) {
+/// The bytes from a value on that starts a chunk.
+fn bytes_from<'a>(meta: &BlockMeta, data: &'a [u8], from: usize) -> &'a [u8] {
+    let plain = meta.encoding == Encoding::Plain;
+    let at = if plain { from * meta.lane.bytes() } else { from / CHUNK * 128 * usize::from(meta.width) };
+    data.get(at..).unwrap_or(&[])
+}
+
+/// Reads codes of lane type `T` into `out`, one per stored value from `from` on, which starts a chunk.
+pub(super) fn read_codes<T: Packable>(meta: &BlockMeta, data: &[u8], from: usize, out: &mut [T]) {
     match meta.encoding {
         Encoding::Const => out.fill(T::from_u64(meta.base as u64)),
-        Encoding::Plain => read_plain(meta.lane, data, out, |v| v),
-        Encoding::Packed if meta.lane == T::LANE => T::unpack(data, u32::from(meta.width), out),
+        Encoding::Plain => read_plain(meta.lane, bytes_from(meta, data, from), out, |v| v),
+        Encoding::Packed if meta.lane == T::LANE => T::unpack(bytes_from(meta, data, from), u32::from(meta.width), out),
         Encoding::Packed | Encoding::Chunked | Encoding::Patched => {
             for (i, o) in out.iter_mut().enumerate() {
-                *o = T::from_u64(get(meta, data, 1, i).unwrap_or(0) as u64);
+                *o = T::from_u64(get(meta, data, 1, from + i).unwrap_or(0) as u64);
             }
         }
     }
@@ -235,26 +242,27 @@ fn read_few<T: Packable, O>(data: &[u8], out: &mut [O], value: impl Fn(u64) -> O
     }
 }
 
-/// Reads integers into `out`, one per stored value.
-pub(super) fn read(meta: &BlockMeta, data: &[u8], scale: i64, out: &mut [i64]) {
+/// Reads integers into `out`, one per stored value from `from` on, which starts a chunk.
+pub(super) fn read(meta: &BlockMeta, data: &[u8], scale: i64, from: usize, out: &mut [i64]) {
     match meta.encoding {
         Encoding::Const => out.fill(meta.base),
         Encoding::Packed | Encoding::Plain => {
-            let plain = meta.encoding == Encoding::Plain;
+            let (plain, data) = (meta.encoding == Encoding::Plain, bytes_from(meta, data, from));
             widen(meta.lane, plain, data, u32::from(meta.width), meta.base, scale, out);
         }
         Encoding::Patched => {
             let Some(patches) = Patches::of(data) else { return out.fill(0) };
-            widen(meta.lane, false, patches.packed, u32::from(meta.width), meta.base, scale, out);
+            let packed = bytes_from(meta, patches.packed, from);
+            widen(meta.lane, false, packed, u32::from(meta.width), meta.base, scale, out);
             for (position, value) in patches.iter() {
-                if let Some(o) = out.get_mut(position) {
+                if let Some(o) = out.get_mut(position.wrapping_sub(from)) {
                     *o = meta.base.wrapping_add(value as i64);
                 }
             }
         }
         Encoding::Chunked => {
             for (i, chunk) in out.chunks_mut(CHUNK).enumerate() {
-                if let Some((base, width, body)) = chunk_of(data, i) {
+                if let Some((base, width, body)) = chunk_of(data, from / CHUNK + i) {
                     widen(Lane::of_width(width), false, body, width, base, scale, chunk);
                 } else {
                     chunk.fill(0);
@@ -264,26 +272,28 @@ pub(super) fn read(meta: &BlockMeta, data: &[u8], scale: i64, out: &mut [i64]) {
     }
 }
 
-/// Reads decimal floats into `out`: (base + packed) / power. Integers beyond 2^53 in size do not occur here.
-pub(super) fn read_decimals(meta: &BlockMeta, data: &[u8], power: f64, out: &mut [f64]) {
+/// Reads decimal floats into `out`, from the value `from` on, which starts a chunk: (base + packed) / power. Integers beyond
+/// 2^53 in size do not occur here.
+pub(super) fn read_decimals(meta: &BlockMeta, data: &[u8], power: f64, from: usize, out: &mut [f64]) {
     match meta.encoding {
         Encoding::Const => out.fill(meta.base as f64 / power),
         Encoding::Packed | Encoding::Plain => {
-            let plain = meta.encoding == Encoding::Plain;
+            let (plain, data) = (meta.encoding == Encoding::Plain, bytes_from(meta, data, from));
             divide(meta.lane, plain, data, u32::from(meta.width), meta.base, power, out);
         }
         Encoding::Patched => {
             let Some(patches) = Patches::of(data) else { return out.fill(0.0) };
-            divide(meta.lane, false, patches.packed, u32::from(meta.width), meta.base, power, out);
+            let packed = bytes_from(meta, patches.packed, from);
+            divide(meta.lane, false, packed, u32::from(meta.width), meta.base, power, out);
             for (position, value) in patches.iter() {
-                if let Some(o) = out.get_mut(position) {
+                if let Some(o) = out.get_mut(position.wrapping_sub(from)) {
                     *o = meta.base.wrapping_add(value as i64) as f64 / power;
                 }
             }
         }
         Encoding::Chunked => {
             for (i, chunk) in out.chunks_mut(CHUNK).enumerate() {
-                if let Some((base, width, body)) = chunk_of(data, i) {
+                if let Some((base, width, body)) = chunk_of(data, from / CHUNK + i) {
                     divide(Lane::of_width(width), false, body, width, base, power, chunk);
                 } else {
                     chunk.fill(0.0);

@@ -28,7 +28,7 @@ pub use dict::Dict;
 pub use encode::encode;
 pub use gather::{GatherBuffers, is_sparse};
 pub use merge::{merge, merge_fast};
-pub use read::Segment;
+pub use read::{Origin, Segment};
 
 use model::ColumnKind;
 
@@ -121,6 +121,8 @@ pub enum Valid<'a> {
 /// Buffers that block reads reuse. What a read answers lives here until the next read with the same scratch.
 #[derive(Debug, Default)]
 pub struct Scratch {
+    /// The rows of a block that are wanted, if not all are.
+    window: Option<(usize, usize)>,
     u8: Vec<u8>,
     u16: Vec<u16>,
     u32: Vec<u32>,
@@ -134,4 +136,24 @@ pub struct Scratch {
     tmp_ints: Vec<i64>,
     tmp_floats: Vec<f64>,
     tmp_ids: Vec<u128>,
+}
+
+impl Scratch {
+    /// From now on codes, integers and floats are needed of these rows of a block only: what stands at other rows, and
+    /// whether they have a cell, means nothing.
+    pub fn want(&mut self, from: usize, to: usize) {
+        self.window = Some((from, to));
+    }
+
+    /// From now on all rows are needed.
+    pub fn want_all(&mut self) {
+        self.window = None;
+    }
+
+    /// The rows of a block of `n` to lay out: from the start of a packed chunk on.
+    fn rows(&self, n: usize) -> std::ops::Range<usize> {
+        let (from, to) = self.window.unwrap_or((0, n));
+        let to = to.min(n);
+        from.min(to) / pack::CHUNK * pack::CHUNK..to
+    }
 }

@@ -4,7 +4,9 @@
 
 use super::SegmentError;
 use super::format::{BlockMeta, Presence};
+use super::pack::CHUNK;
 use super::read::damaged;
+use std::ops::Range;
 
 /// Splits a block into presence and values.
 pub(super) fn split<'a>(meta: &BlockMeta, data: &'a [u8], n: usize) -> Result<(&'a [u8], &'a [u8]), SegmentError> {
@@ -39,12 +41,31 @@ pub(super) fn each_position(meta: &BlockMeta, head: &[u8], n: usize, mut f: impl
     }
 }
 
-/// Puts stored values at their rows and notes the rows in `bits`.
-pub(super) fn scatter<T: Copy>(meta: &BlockMeta, head: &[u8], values: &[T], out: &mut [T], bits: &mut Vec<u64>) {
+/// Which stored values, the first of them starting a packed chunk, are needed for some rows, of which the first starts a chunk,
+/// too; and how many of those are before the first that has a row.
+pub(super) fn stored_of(meta: &BlockMeta, head: &[u8], rows: &Range<usize>) -> (Range<usize>, usize) {
+    let n = meta.n_stored as usize;
+    if meta.presence != Presence::Bitmap {
+        return (0..n, 0);
+    }
+    let ones = |bytes: &[u8]| {
+        let (words, rest) = bytes.as_chunks::<8>();
+        let words = words.iter().map(|w| u64::from_le_bytes(*w).count_ones());
+        words.chain(rest.iter().map(|b| b.count_ones())).sum::<u32>() as usize
+    };
+    let before = ones(head.get(..rows.start / 8).unwrap_or(head)).min(n);
+    let end = (before + ones(head.get(rows.start / 8..rows.end.div_ceil(8).min(head.len())).unwrap_or(&[]))).min(n);
+    let start = before / CHUNK * CHUNK;
+    (start..end, before - start)
+}
+
+/// Puts stored values, as [`stored_of`] says, at their rows, and notes the rows in `bits`.
+pub(super) fn scatter<T: Copy>(meta: &BlockMeta, head: &[u8], rows: &Range<usize>, values: &[T], out: &mut [T], bits: &mut Vec<u64>) {
     bits.clear();
     bits.resize(out.len().div_ceil(64), 0);
     if meta.presence == Presence::Bitmap {
-        expand(head, values, out, bits);
+        let head = head.get(rows.start / 8..).unwrap_or(&[]);
+        expand(head, values, &mut out[rows.clone()], &mut bits[rows.start / 64..]);
         return;
     }
     let mut values = values.iter();

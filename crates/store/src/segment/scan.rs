@@ -4,10 +4,11 @@
 
 use super::format::{BlockMeta, ColumnMeta, EXPONENT_BITS, Encoding, Presence};
 use super::pack::{Lane, Packable};
-use super::presence::{each_position, expand, scatter, split};
+use super::presence::{each_position, expand, scatter, split, stored_of};
 use super::read::damaged;
 use super::{Codes, Column, Layout, Scratch, Segment, SegmentError, Valid, ints, write::power};
 use model::TimeNs;
+use std::ops::Range;
 
 impl Segment {
     /// Event times of a block, ascending.
@@ -15,8 +16,21 @@ impl Segment {
         let (meta, data) = self.block(self.time_blocks()?, block)?;
         let scale = power(meta.exponent).ok_or_else(|| damaged("exponent of times"))?;
         scratch.ints.resize(self.block_rows(block), 0);
-        ints::read(meta, data, scale, &mut scratch.ints);
+        ints::read(meta, data, scale, 0, &mut scratch.ints);
         Ok(&scratch.ints)
+    }
+
+    /// The first row of a block whose time is not before this one.
+    pub fn row_from(&self, block: usize, time: TimeNs) -> Result<usize, SegmentError> {
+        let (meta, data) = self.block(self.time_blocks()?, block)?;
+        let scale = power(meta.exponent).ok_or_else(|| damaged("exponent of times"))?;
+        let (mut low, mut high) = (0, self.block_rows(block));
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let at = ints::get(meta, data, scale, middle).ok_or_else(|| damaged("time of a row"))?;
+            if at < time { low = middle + 1 } else { high = middle }
+        }
+        Ok(low)
     }
 
     /// Sample rates of a block (also when uniform).
@@ -29,7 +43,7 @@ impl Segment {
         }
         let (meta, data) = self.block(self.load_blocks(self.n_columns() + 1, self.trailer.rates_offset)?, block)?;
         scratch.floats.resize(n, 0.0);
-        stored_floats(meta, data, &mut scratch.ints, &mut scratch.floats)?;
+        stored_floats(meta, data, 0, &mut scratch.ints, &mut scratch.floats)?;
         Ok(&scratch.floats)
     }
 
@@ -45,11 +59,12 @@ impl Segment {
         if meta.presence == Presence::All && meta.encoding == Encoding::Const {
             return Ok(Codes::Const((meta.base as u32).min(missing)));
         }
-        let (head, values) = split(meta, data, n)?;
+        let parts = split(meta, data, n)?;
+        let rows = (n, scratch.rows(n));
         Ok(match n_dict {
-            0..=255 => Codes::U8(dense_codes(meta, head, values, missing as u8, n, &mut scratch.u8, &mut scratch.tmp8)),
-            256..=65_535 => Codes::U16(dense_codes(meta, head, values, missing as u16, n, &mut scratch.u16, &mut scratch.tmp16)),
-            _ => Codes::U32(dense_codes(meta, head, values, missing, n, &mut scratch.u32, &mut scratch.tmp32)),
+            0..=255 => Codes::U8(dense_codes(meta, parts, missing as u8, rows, &mut scratch.u8, &mut scratch.tmp8)),
+            256..=65_535 => Codes::U16(dense_codes(meta, parts, missing as u16, rows, &mut scratch.u16, &mut scratch.tmp16)),
+            _ => Codes::U32(dense_codes(meta, parts, missing, rows, &mut scratch.u32, &mut scratch.tmp32)),
         })
     }
 
@@ -62,20 +77,21 @@ impl Segment {
     ) -> Result<(&'s [i64], Valid<'s>), SegmentError> {
         let (meta, data) = self.block(self.column_blocks(column)?, block)?;
         let n = self.block_rows(block);
+        let rows = scratch.rows(n);
+        scratch.ints.resize(n, 0);
         if meta.presence == Presence::All {
-            scratch.ints.resize(n, 0);
-            ints::read(meta, data, 1, &mut scratch.ints);
+            ints::read(meta, data, 1, rows.start, &mut scratch.ints[rows]);
             return Ok((&scratch.ints, Valid::All));
         }
-        scratch.ints.clear();
-        scratch.ints.resize(n, 0);
+        scratch.ints[rows.clone()].fill(0);
         if meta.presence == Presence::None {
             return Ok((&scratch.ints, Valid::None));
         }
         let (head, values) = split(meta, data, n)?;
-        scratch.tmp_ints.resize(meta.n_stored as usize, 0);
-        ints::read(meta, values, 1, &mut scratch.tmp_ints);
-        scatter(meta, head, &scratch.tmp_ints, &mut scratch.ints, &mut scratch.bits);
+        let (stored, before) = stored_of(meta, head, &rows);
+        scratch.tmp_ints.resize(stored.len(), 0);
+        ints::read(meta, values, 1, stored.start, &mut scratch.tmp_ints);
+        scatter(meta, head, &rows, &scratch.tmp_ints[before..], &mut scratch.ints, &mut scratch.bits);
         Ok((&scratch.ints, Valid::Bits(&scratch.bits)))
     }
 
@@ -88,22 +104,22 @@ impl Segment {
     ) -> Result<(&'s [f64], Valid<'s>), SegmentError> {
         let (meta, data) = self.block(self.column_blocks(column)?, block)?;
         let n = self.block_rows(block);
+        let rows = scratch.rows(n);
+        scratch.floats.resize(n, 0.0);
         if meta.presence == Presence::None {
-            scratch.floats.clear();
-            scratch.floats.resize(n, 0.0);
+            scratch.floats[rows].fill(0.0);
             return Ok((&scratch.floats, Valid::None));
         }
         let (head, values) = split(meta, data, n)?;
         if meta.presence == Presence::All {
-            scratch.floats.resize(n, 0.0);
-            numbers(column.layout, meta, values, &mut scratch.tmp_ints, &mut scratch.floats)?;
+            numbers(column.layout, meta, values, rows.start, &mut scratch.tmp_ints, &mut scratch.floats[rows])?;
             return Ok((&scratch.floats, Valid::All));
         }
-        scratch.tmp_floats.resize(meta.n_stored as usize, 0.0);
-        numbers(column.layout, meta, values, &mut scratch.tmp_ints, &mut scratch.tmp_floats)?;
-        scratch.floats.clear();
-        scratch.floats.resize(n, 0.0);
-        scatter(meta, head, &scratch.tmp_floats, &mut scratch.floats, &mut scratch.bits);
+        let (stored, before) = stored_of(meta, head, &rows);
+        scratch.tmp_floats.resize(stored.len(), 0.0);
+        numbers(column.layout, meta, values, stored.start, &mut scratch.tmp_ints, &mut scratch.tmp_floats)?;
+        scratch.floats[rows.clone()].fill(0.0);
+        scatter(meta, head, &rows, &scratch.tmp_floats[before..], &mut scratch.floats, &mut scratch.bits);
         Ok((&scratch.floats, Valid::Bits(&scratch.bits)))
     }
 
@@ -130,7 +146,7 @@ impl Segment {
         let (head, values) = split(meta, data, n)?;
         scratch.tmp_ids.resize(meta.n_stored as usize, 0);
         raw_ids(values, width, &mut scratch.tmp_ids);
-        scatter(meta, head, &scratch.tmp_ids, &mut scratch.ids, &mut scratch.bits);
+        scatter(meta, head, &(0..n), &scratch.tmp_ids, &mut scratch.ids, &mut scratch.bits);
         Ok((&scratch.ids, Valid::Bits(&scratch.bits)))
     }
 
@@ -199,11 +215,11 @@ impl Segment {
             }
             Layout::Ints => {
                 scratch.ints.resize(stored, 0);
-                ints::read(meta, values, 1, &mut scratch.ints);
+                ints::read(meta, values, 1, 0, &mut scratch.ints);
             }
             Layout::Floats => {
                 scratch.floats.resize(stored, 0.0);
-                numbers(column.layout, meta, values, &mut scratch.tmp_ints, &mut scratch.floats)?;
+                numbers(column.layout, meta, values, 0, &mut scratch.tmp_ints, &mut scratch.floats)?;
             }
             Layout::Ids => {
                 scratch.ids.resize(stored, 0);
@@ -216,24 +232,23 @@ impl Segment {
 
 fn dense_codes<'s, T: Packable + Ord>(
     meta: &BlockMeta,
-    head: &[u8],
-    values: &[u8],
+    (head, values): (&[u8], &[u8]),
     missing: T,
-    n: usize,
+    (n, rows): (usize, Range<usize>),
     out: &'s mut Vec<T>,
     tmp: &mut Vec<T>,
 ) -> &'s [T] {
+    out.resize(n, missing);
     if meta.presence == Presence::All {
-        out.resize(n, missing);
-        ints::read_codes(meta, values, out);
+        ints::read_codes(meta, values, rows.start, &mut out[rows.clone()]);
     } else {
-        out.clear();
-        out.resize(n, missing);
-        tmp.resize(meta.n_stored as usize, missing);
-        ints::read_codes(meta, values, tmp);
+        out[rows.clone()].fill(missing);
+        let (stored, before) = stored_of(meta, head, &rows);
+        tmp.resize(stored.len(), missing);
+        ints::read_codes(meta, values, stored.start, tmp);
         if meta.presence == Presence::Bitmap {
-            let mut bits = vec![0; n.div_ceil(64)];
-            expand(head, tmp, out, &mut bits);
+            let mut bits = vec![0; rows.len().div_ceil(64)];
+            expand(head.get(rows.start / 8..).unwrap_or(&[]), &tmp[before..], &mut out[rows.clone()], &mut bits);
         }
         let mut stored = tmp.iter();
         let head = if meta.presence == Presence::Bitmap { &[] } else { head };
@@ -244,7 +259,7 @@ fn dense_codes<'s, T: Packable + Ord>(
         });
     }
     // Codes index dictionaries: damage that a checksum missed must not become a panic later.
-    for c in out.iter_mut() {
+    for c in &mut out[rows] {
         *c = (*c).min(missing);
     }
     out
@@ -255,7 +270,7 @@ fn read_u32_codes(meta: &BlockMeta, values: &[u8], scratch: &mut Scratch) {
     match meta.lane {
         Lane::U8 => {
             scratch.tmp8.resize(n, 0);
-            ints::read_codes(meta, values, &mut scratch.tmp8);
+            ints::read_codes(meta, values, 0, &mut scratch.tmp8);
             for (o, c) in scratch.u32.iter_mut().zip(&scratch.tmp8) {
                 *o = u32::from(*c);
             }
@@ -265,12 +280,12 @@ fn read_u32_codes(meta: &BlockMeta, values: &[u8], scratch: &mut Scratch) {
         }
         Lane::U16 => {
             scratch.tmp16.resize(n, 0);
-            ints::read_codes(meta, values, &mut scratch.tmp16);
+            ints::read_codes(meta, values, 0, &mut scratch.tmp16);
             for (o, c) in scratch.u32.iter_mut().zip(&scratch.tmp16) {
                 *o = u32::from(*c);
             }
         }
-        _ => ints::read_codes(meta, values, &mut scratch.u32),
+        _ => ints::read_codes(meta, values, 0, &mut scratch.u32),
     }
 }
 
@@ -288,26 +303,33 @@ fn raw_ids(data: &[u8], width: usize, out: &mut [u128]) {
     }
 }
 
-fn stored_floats(meta: &BlockMeta, data: &[u8], tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
+fn stored_floats(meta: &BlockMeta, data: &[u8], from: usize, tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
     if meta.exponent == EXPONENT_BITS {
         tmp.resize(out.len(), 0);
-        ints::read(meta, data, 1, tmp);
+        ints::read(meta, data, 1, from, tmp);
         for (o, i) in out.iter_mut().zip(tmp.iter()) {
             *o = f64::from_bits(*i as u64);
         }
         return Ok(());
     }
     let power = power(meta.exponent).ok_or_else(|| damaged("exponent of floats"))? as f64;
-    ints::read_decimals(meta, data, power, out);
+    ints::read_decimals(meta, data, power, from, out);
     Ok(())
 }
 
-fn numbers(layout: Layout, meta: &BlockMeta, data: &[u8], tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
+fn numbers(
+    layout: Layout,
+    meta: &BlockMeta,
+    data: &[u8],
+    from: usize,
+    tmp: &mut Vec<i64>,
+    out: &mut [f64],
+) -> Result<(), SegmentError> {
     if layout == Layout::Floats {
-        return stored_floats(meta, data, tmp, out);
+        return stored_floats(meta, data, from, tmp, out);
     }
     tmp.resize(out.len(), 0);
-    ints::read(meta, data, 1, tmp);
+    ints::read(meta, data, 1, from, tmp);
     for (o, i) in out.iter_mut().zip(tmp.iter()) {
         *o = *i as f64;
     }

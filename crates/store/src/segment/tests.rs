@@ -156,6 +156,61 @@ fn check_blocks(s: &Segment, rows: &[Row]) {
     }
 }
 
+/// Reads that lay out some rows only must agree with reads of all.
+fn check_windows(s: &Segment) {
+    let (mut all, mut some) = (Scratch::default(), Scratch::default());
+    for block in 0..s.n_blocks() {
+        let n = s.block_rows(block);
+        let times = s.read_times(block, &mut all).unwrap().to_vec();
+        for i in [0, n / 3, n - 1] {
+            for time in [times[i] - 1, times[i], times[i] + 1] {
+                assert_eq!(s.row_from(block, time).unwrap(), times.partition_point(|t| *t < time));
+            }
+        }
+        for (from, to) in [(0, n), (0, n.min(1)), (n / 2, n), (n / 3, n / 2), (n.saturating_sub(1), n), (n, n), (n.min(1024), n.min(2048))] {
+            some.want(from, to);
+            for c in s.columns() {
+                match c.layout {
+                    Layout::Dict | Layout::Bools => {
+                        let code = |codes: Codes<'_>, i: usize| match codes {
+                            Codes::Const(c) => c,
+                            Codes::U8(v) => u32::from(v[i]),
+                            Codes::U16(v) => u32::from(v[i]),
+                            Codes::U32(v) => v[i],
+                        };
+                        let (a, b) = (s.read_codes(&c, block, &mut all).unwrap(), s.read_codes(&c, block, &mut some).unwrap());
+                        assert!((from..to).all(|i| code(a, i) == code(b, i)), "{} {from} {to} of {n}", c.name);
+                    }
+                    Layout::Ints => {
+                        let (a, b) = (s.read_ints(&c, block, &mut all).unwrap(), s.read_ints(&c, block, &mut some).unwrap());
+                        check_window(c.name, (from, to), a, b);
+                    }
+                    Layout::Floats => {
+                        let (a, b) = (s.read_floats(&c, block, &mut all).unwrap(), s.read_floats(&c, block, &mut some).unwrap());
+                        check_window(c.name, (from, to), a, b);
+                    }
+                    Layout::Ids => {
+                        let (a, b) = (s.read_ids(&c, block, &mut all).unwrap(), s.read_ids(&c, block, &mut some).unwrap());
+                        check_window(c.name, (from, to), a, b);
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn check_window<T: PartialEq>(name: &str, (from, to): (usize, usize), a: (&[T], Valid<'_>), b: (&[T], Valid<'_>)) {
+    let has = |valid: Valid<'_>, i: usize| match valid {
+        Valid::All => true,
+        Valid::None => false,
+        Valid::Bits(b) => b[i / 64] >> (i % 64) & 1 == 1,
+    };
+    for i in from..to {
+        assert_eq!(has(a.1, i), has(b.1, i), "{name} row {i}, {from} to {to}");
+        assert!(!has(a.1, i) || a.0[i] == b.0[i], "{name} row {i}, {from} to {to}");
+    }
+}
+
 /// Reads of some rows must agree with reads of all.
 fn check_gathers(s: &Segment) {
     let (mut scratch, mut buffers) = (Scratch::default(), GatherBuffers::default());
@@ -220,6 +275,7 @@ fn a_batch_is_read_back_cell_by_cell() {
         }
         check_blocks(&s, &want);
         check_gathers(&s);
+        check_windows(&s);
     }
 }
 
@@ -234,6 +290,7 @@ fn merged_segments_hold_all_rows_in_order() {
         assert_eq!(read_back(&s), want);
         check_blocks(&s, &want);
         check_gathers(&s);
+        check_windows(&s);
         let again = segment(merge(&[Arc::clone(&s)]).unwrap());
         assert_eq!(read_back(&again), want);
     }

@@ -1,0 +1,85 @@
+//! The long chunks in the middle of a range as one piece: they stay for long, and need not be added up each time.
+//!
+//! Owns: which chunks those are, and when it is put together anew. Never does: read blocks, decide how long pieces are kept.
+
+use super::Asked;
+use super::keep::Numbers;
+use super::piece::Piece;
+use crate::EngineError;
+use std::ops::Range;
+use std::sync::{Arc, Weak};
+
+/// Pieces of this many bytes together are better added up each time.
+const BYTES_MAX: usize = 24 << 20;
+/// Fewer long chunks than this are not worth it.
+const CHUNKS_MIN: usize = 3;
+/// So many more long chunks, and it is put together anew.
+const CHUNKS_MORE: usize = 2;
+
+/// Neighbouring pieces as one.
+#[derive(Debug)]
+pub(super) struct Middle {
+    parts: Vec<Weak<Piece>>,
+    piece: Arc<Piece>,
+}
+
+impl Middle {
+    pub(super) fn bytes(&self) -> usize {
+        self.piece.bytes + self.parts.len() * 8
+    }
+
+    /// Where its parts are.
+    fn find(&self, pieces: &[Option<Arc<Piece>>]) -> Option<Range<usize>> {
+        let is = |part: &Weak<Piece>, piece: &Option<Arc<Piece>>| piece.as_ref().is_some_and(|p| Arc::as_ptr(p) == part.as_ptr());
+        let first = self.parts.first()?;
+        let start = pieces.iter().position(|piece| is(first, piece))?;
+        let range = start..start + self.parts.len();
+        let all = self.parts.iter().zip(pieces.get(range.clone())?).all(|(part, piece)| is(part, piece));
+        all.then_some(range)
+    }
+}
+
+/// The longest run of the longest chunks.
+fn longest(lengths: &[i64]) -> Range<usize> {
+    let longest_ns = lengths.iter().copied().max().unwrap_or(0);
+    let (mut best, mut from) = (0..0, 0);
+    for run in lengths.chunk_by(|a, b| a == b) {
+        if run[0] == longest_ns && longest_ns > 0 && run.len() > best.len() {
+            best = from..from + run.len();
+        }
+        from += run.len();
+    }
+    best
+}
+
+impl Asked<'_> {
+    /// Puts one piece in the place of those in the middle; answers it if it is new. `lengths` are those of the pieces' chunks,
+    /// 0 where it is none of a whole chunk.
+    pub(super) fn shorten(
+        &self,
+        pieces: &mut Vec<Option<Arc<Piece>>>,
+        lengths: &[i64],
+        known: Option<Arc<Middle>>,
+        n_missing: usize,
+        (columns, distinct): Numbers<'_>,
+    ) -> Result<Option<Arc<Middle>>, EngineError> {
+        let known = known.and_then(|middle| Some((middle.find(pieces)?, middle)));
+        let run = longest(lengths);
+        let n_known = known.as_ref().map_or(0, |(range, _)| range.len());
+        let parts: Vec<Arc<Piece>> = pieces[run.clone()].iter().flatten().map(Arc::clone).collect();
+        let is_fit = parts.len() == run.len() && parts.iter().all(|p| p.complete && p.part_of.is_none());
+        let bytes: usize = parts.iter().map(|p| p.bytes).sum();
+        // Who asks for the first time may not ask again.
+        let is_again = n_missing * 2 < pieces.len();
+        if !(is_again && is_fit && run.len() >= (n_known + CHUNKS_MORE).max(CHUNKS_MIN) && bytes <= BYTES_MAX) {
+            if let Some((range, middle)) = known {
+                pieces.splice(range, [Some(Arc::clone(&middle.piece))]);
+            }
+            return Ok(None);
+        }
+        let Some(piece) = self.join(None, &parts, columns, distinct)? else { return Ok(None) };
+        let middle = Arc::new(Middle { parts: parts.iter().map(Arc::downgrade).collect(), piece: Arc::new(piece) });
+        pieces.splice(run, [Some(Arc::clone(&middle.piece))]);
+        Ok(Some(middle))
+    }
+}
