@@ -117,9 +117,9 @@ def main():
             server.rest()
         asked = questions(int(newest(files[first + n * step - 1], manifest)) + 1)
         names = [title for title, _ in asked]
-        by = {"questions": {}}
+        by = {"questions": {}, "cached_first": n % 2 == 0}
         answers = {}
-        for cache in (False, True) if n % 2 else (True, False):  # in turn first: the first one meets the new data cold
+        for cache in (True, False) if by["cached_first"] else (False, True):  # in turn first: the first one meets the new data cold
             cpu, began = lab.cpu_seconds(server.pid), time.perf_counter()
             for title, spec in asked:
                 at = lab.cpu_seconds(server.pid)
@@ -141,9 +141,14 @@ def main():
     mid = {k: statistics.median(r[k] for r in again) for k in ("cpu_ms", "cached_cpu_ms", "ms", "cached_ms")}
     per = {t: {k: statistics.median(r["questions"][t][k] for r in again) for k in ("cpu_ms", "cached_cpu_ms")} for t in names}
     factor = mid["cpu_ms"] / max(mid["cached_cpu_ms"], 1e-3)
-    print("\nCPU per question when asked again, ms: without the cache, with it\n")
+    def by_turn(value):
+        turns = ([value(r) for r in again if r["cached_first"] == first] for first in (False, True))
+        return "".join(f" {statistics.median(t):8.2f}" if t else " " * 9 for t in turns)
+
+    print("\nCPU per question when asked again, ms: without the cache, with it; of the latter, after it was asked without, and before\n")
     for title, x in per.items():
-        print(f"  {title:32s} {x['cpu_ms']:8.2f} {x['cached_cpu_ms']:8.2f}")
+        print(f"  {title:32s} {x['cpu_ms']:8.2f} {x['cached_cpu_ms']:8.2f}  {by_turn(lambda r: r['questions'][title]['cached_cpu_ms'])}")
+    print(f"  {'all':32s} {mid['cpu_ms']:8.2f} {mid['cached_cpu_ms']:8.2f}  {by_turn(lambda r: r['cached_cpu_ms'])}")
     peak = lab.memory_mb(server.pid)
     about = lab.version(args.binary)
     server.stop()

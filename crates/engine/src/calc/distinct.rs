@@ -26,8 +26,8 @@ pub(crate) enum DistinctPlan {
 pub(crate) enum PackedDistinct {
     /// One after the other, in no order.
     List(Vec<u32>),
-    /// One bit each.
-    Bits(Vec<u64>),
+    /// One bit each, and how many are set.
+    Bits(Vec<u64>, u64),
 }
 
 impl PackedDistinct {
@@ -57,13 +57,13 @@ impl PackedDistinct {
         }
         let mut bits = vec![0; words];
         ids.iter().for_each(|id| bits[*id as usize / 64] |= 1 << (id % 64));
-        PackedDistinct::Bits(bits)
+        PackedDistinct::Bits(bits, ids.len() as u64)
     }
 
     fn each(&self, mut f: impl FnMut(u32)) {
         match self {
             PackedDistinct::List(ids) => ids.iter().for_each(|id| f(*id)),
-            PackedDistinct::Bits(words) => {
+            PackedDistinct::Bits(words, _) => {
                 for (i, word) in words.iter().enumerate() {
                     (0..64).filter(|bit| word >> bit & 1 == 1).for_each(|bit| f(i as u32 * 64 + bit));
                 }
@@ -74,7 +74,7 @@ impl PackedDistinct {
     pub(crate) fn bytes(&self) -> usize {
         match self {
             PackedDistinct::List(ids) => ids.len() * 4,
-            PackedDistinct::Bits(words) => words.len() * 8,
+            PackedDistinct::Bits(words, _) => words.len() * 8,
         }
     }
 }
@@ -88,11 +88,17 @@ pub(crate) enum Distinct {
         width: usize,
         /// One list of bits per cell.
         bits: Vec<Vec<u64>>,
+        /// How many bits of each cell are set, where that is known without counting; empty if it is of none.
+        counts: Vec<Option<u64>>,
     },
     /// By identity.
     Set(CellSet),
     /// By number, with repetitions.
     Lists(Vec<Vec<u32>>),
+}
+
+fn ones(words: &[u64]) -> u64 {
+    words.iter().map(|w| u64::from(w.count_ones())).sum()
 }
 
 /// Adds numbers to a list; for every number in it a list holds no more than one repetition once it is long.
@@ -108,7 +114,7 @@ fn push_id(list: &mut Vec<u32>, id: u32) {
 impl Distinct {
     pub(crate) fn new(plan: DistinctPlan) -> Distinct {
         match plan {
-            DistinctPlan::Bits(width) => Distinct::Bits { width, bits: Vec::new() },
+            DistinctPlan::Bits(width) => Distinct::Bits { width, bits: Vec::new(), counts: Vec::new() },
             DistinctPlan::Set => Distinct::Set(CellSet::default()),
             DistinctPlan::Lists => Distinct::Lists(Vec::new()),
         }
@@ -116,7 +122,12 @@ impl Distinct {
 
     pub(crate) fn resize(&mut self, n: usize) {
         match self {
-            Distinct::Bits { bits, .. } => bits.resize(n, Vec::new()),
+            Distinct::Bits { bits, counts, .. } => {
+                if counts.len() == bits.len() {
+                    counts.resize(n, Some(0));
+                }
+                bits.resize(n, Vec::new());
+            }
             Distinct::Set(set) => set.resize(n),
             Distinct::Lists(lists) => lists.resize(n, Vec::new()),
         }
@@ -125,7 +136,8 @@ impl Distinct {
     /// Adds values by their numbers; 0 is no value.
     pub(crate) fn add_ids(&mut self, cells: &[u32], ids: &[u32]) {
         match self {
-            Distinct::Bits { width, bits } => {
+            Distinct::Bits { width, bits, counts } => {
+                counts.clear();
                 for (c, id) in cells.iter().zip(ids) {
                     let bits = &mut bits[*c as usize];
                     let word = *id as usize / 64;
@@ -199,19 +211,31 @@ impl Distinct {
     /// Adds what was kept.
     pub(crate) fn absorb(&mut self, cell: usize, packed: &PackedDistinct) {
         match (self, packed) {
-            (Distinct::Bits { width, bits }, PackedDistinct::Bits(words)) => {
+            (Distinct::Bits { width, bits, counts }, PackedDistinct::Bits(words, n)) => {
                 let bits = &mut bits[cell];
+                let is_first = bits.is_empty();
                 if bits.len() < words.len() {
                     bits.resize((*width / 64 + 1).max(words.len()), 0);
                 }
                 bits.iter_mut().zip(words).for_each(|(a, b)| *a |= b);
+                if let Some(count) = counts.get_mut(cell) {
+                    *count = is_first.then_some(*n);
+                }
             }
-            (Distinct::Bits { width, bits }, PackedDistinct::List(ids)) => {
+            (Distinct::Bits { width, bits, counts }, PackedDistinct::List(ids)) => {
                 let (bits, words) = (&mut bits[cell], ids.iter().max().map_or(0, |id| *id as usize / 64 + 1));
                 if bits.len() < words {
                     bits.resize((*width / 64 + 1).max(words), 0);
                 }
-                ids.iter().for_each(|id| bits[*id as usize / 64] |= 1 << (id % 64));
+                let mut new = 0;
+                ids.iter().for_each(|id| {
+                    let (word, bit) = (&mut bits[*id as usize / 64], id % 64);
+                    new += !*word >> bit & 1;
+                    *word |= 1 << bit;
+                });
+                if let Some(Some(count)) = counts.get_mut(cell) {
+                    *count += new;
+                }
             }
             (Distinct::Set(set), packed) => packed.each(|id| {
                 if id != 0 {
@@ -227,7 +251,8 @@ impl Distinct {
     }
 
     pub(crate) fn merge(&mut self, mut other: Distinct, map: CellMap<'_>) {
-        if let (Distinct::Bits { bits: a, .. }, Distinct::Bits { bits: b, .. }) = (&mut *self, &mut other) {
+        if let (Distinct::Bits { bits: a, counts, .. }, Distinct::Bits { bits: b, .. }) = (&mut *self, &mut other) {
+            counts.clear();
             map.each(b.len(), |from, to| {
                 if a[to].is_empty() {
                     a[to] = std::mem::take(&mut b[from]);
@@ -240,12 +265,15 @@ impl Distinct {
     /// Like [`Self::merge`], leaving the other as it is.
     pub(crate) fn merge_from(&mut self, other: &Distinct, map: CellMap<'_>) {
         match (self, other) {
-            (Distinct::Bits { bits: a, .. }, Distinct::Bits { bits: b, .. }) => map.each(b.len(), |from, to| {
-                if a[to].len() < b[from].len() {
-                    a[to].resize(b[from].len(), 0);
-                }
-                a[to].iter_mut().zip(&b[from]).for_each(|(a, b)| *a |= b);
-            }),
+            (Distinct::Bits { bits: a, counts, .. }, Distinct::Bits { bits: b, .. }) => {
+                counts.clear();
+                map.each(b.len(), |from, to| {
+                    if a[to].len() < b[from].len() {
+                        a[to].resize(b[from].len(), 0);
+                    }
+                    a[to].iter_mut().zip(&b[from]).for_each(|(a, b)| *a |= b);
+                });
+            }
             (Distinct::Set(a), Distinct::Set(b)) => a.merge(b, map),
             (Distinct::Lists(a), Distinct::Lists(b)) => {
                 map.each(b.len(), |from, to| b[from].iter().for_each(|id| push_id(&mut a[to], *id)));
@@ -256,9 +284,9 @@ impl Distinct {
 
     pub(crate) fn count(&self, cell: usize) -> u64 {
         match self {
-            Distinct::Bits { bits, .. } => bits.get(cell).map_or(0, |b| {
+            Distinct::Bits { bits, counts, .. } => bits.get(cell).map_or(0, |b| {
                 let zero = b.first().map_or(0, |w| w & 1);
-                b.iter().map(|w| u64::from(w.count_ones())).sum::<u64>() - zero
+                counts.get(cell).copied().flatten().unwrap_or_else(|| ones(b)) - zero
             }),
             Distinct::Set(set) => set.count(cell),
             Distinct::Lists(lists) => lists.get(cell).map_or(0, |list| list.len() as u64),

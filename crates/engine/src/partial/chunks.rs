@@ -49,10 +49,8 @@ impl Chunk {
 pub(super) struct Chunks {
     pub(super) length_ns: i64,
     pub(super) list: Vec<Chunk>,
-    /// Position of the first short chunk in all time.
-    first: i64,
-    /// For each short chunk the segments with events in it.
-    segments: Vec<Vec<u64>>,
+    /// Short chunks, ascending, each with a segment that has events in it.
+    segments: Vec<(i64, u64)>,
     /// Segments that are known to be made of others, by id.
     made: HashMap<u64, Arc<Segment>>,
 }
@@ -167,19 +165,17 @@ impl Chunks {
         let length_ns = caches.pieces.length(key, length_ns);
         let (first, last) = (first.div_euclid(length_ns), last.div_euclid(length_ns));
         let longest_ns = plan.end_ns.saturating_sub(plan.start_ns) / LONGEST;
-        let mut segments = vec![Vec::new(); (last - first) as usize + 1];
+        let mut segments = Vec::new();
         let mut made = HashMap::new();
         for segment in overlapping {
             if !segment.origins().is_empty() {
                 made.insert(segment.id(), Arc::clone(segment));
             }
-            for index in caches.occupancy.of(segment, length_ns)?.iter() {
-                if let Some(short) = usize::try_from(index - first).ok().and_then(|i| segments.get_mut(i)) {
-                    short.push(segment.id());
-                }
-            }
+            let occupied = caches.occupancy.of(segment, length_ns)?;
+            segments.extend(occupied.iter().filter(|index| (first..=last).contains(*index)).map(|index| (*index, segment.id())));
         }
-        let mut chunks = Chunks { length_ns, list: Vec::new(), first, segments, made };
+        segments.sort_unstable();
+        let mut chunks = Chunks { length_ns, list: Vec::new(), segments, made };
         let mut index = first;
         while index <= last {
             let start_ns = index.checked_mul(length_ns)?;
@@ -205,9 +201,8 @@ impl Chunks {
 
     /// A chunk of `n` short ones from `index` on with its segments; none if it has no events.
     fn inhabited(&self, mut chunk: Chunk, index: i64, n: i64) -> Option<Chunk> {
-        let from = (index - self.first) as usize;
-        let short = self.segments.get(from..from + n as usize).unwrap_or_default();
-        chunk.segments = short.iter().flatten().copied().collect();
+        let from = self.segments.partition_point(|s| s.0 < index);
+        chunk.segments = self.segments[from..].iter().take_while(|s| s.0 < index + n).map(|s| s.1).collect();
         chunk.segments.sort_unstable();
         chunk.segments.dedup();
         (!chunk.segments.is_empty()).then_some(chunk)

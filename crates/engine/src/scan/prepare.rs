@@ -82,11 +82,7 @@ impl Prepared<'_> {
             let (first, last) = segment.block_times(block);
             if first < end_ns && last >= start_ns {
                 units.push(*unit);
-                let before = |t: TimeNs| {
-                    let (t, length) = (i128::from(t) - i128::from(first), i128::from(last) - i128::from(first) + 1);
-                    (segment.block_rows(block) as i128 * t.clamp(0, length) / length) as u64
-                };
-                rows += before(end_ns) - before(start_ns);
+                rows += rows_between(segment, block, start_ns, end_ns);
             }
         }
         (units, rows)
@@ -132,13 +128,20 @@ fn overlaps(segment: &Segment, wanted: &Wanted<'_>) -> bool {
     segment.n_rows() > 0 && first < wanted.plan.end_ns && (wanted.concurrency || last >= wanted.plan.start_ns)
 }
 
-/// Rows of the blocks that reach into the range.
-fn rows_within(segment: &Segment, wanted: &Wanted<'_>) -> usize {
-    let reaches = |block: &usize| {
-        let (first, last) = segment.block_times(*block);
-        first < wanted.plan.end_ns && (wanted.concurrency || last >= wanted.plan.start_ns)
+/// About how many rows lie in the range.
+fn rows_within(segment: &Segment, wanted: &Wanted<'_>) -> u64 {
+    let start_ns = if wanted.concurrency { TimeNs::MIN } else { wanted.plan.start_ns };
+    (0..segment.n_blocks()).map(|block| rows_between(segment, block, start_ns, wanted.plan.end_ns)).sum()
+}
+
+/// About how many rows of a block lie between two times.
+fn rows_between(segment: &Segment, block: usize, start_ns: TimeNs, end_ns: TimeNs) -> u64 {
+    let (first, last) = segment.block_times(block);
+    let before = |t: TimeNs| {
+        let (t, length) = (i128::from(t) - i128::from(first), i128::from(last) - i128::from(first) + 1);
+        (segment.block_rows(block) as i128 * t.clamp(0, length) / length) as u64
     };
-    (0..segment.n_blocks()).filter(reaches).map(|block| segment.block_rows(block)).sum()
+    before(end_ns) - before(start_ns)
 }
 
 /// What is wanted of the segments.
@@ -182,7 +185,7 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     let key_fields: Vec<&Field> = plan.breakdowns.iter().chain(wanted.fields.iter().filter(|(_, d)| *d).map(|(f, _)| f)).collect();
     let cached: Vec<Arc<ColumnIds>> = key_fields.iter().map(|f| caches.column(f.name())).collect();
     let overlapping: Vec<usize> = (0..source.segments.len()).filter(|i| overlaps(&source.segments[*i], wanted)).collect();
-    let rows: usize = overlapping.iter().map(|i| rows_within(&source.segments[*i], wanted)).sum();
+    let rows = overlapping.iter().map(|i| rows_within(&source.segments[*i], wanted)).sum::<u64>() as usize;
     let threads = run.threads.min(rows / ROWS_PER_THREAD + 1);
     // Which dictionaries will be needed is certain: those of conditions, or, without any, those of group columns.
     let conditions = plan.conditions.iter().map(|c| &c.field);
@@ -218,6 +221,8 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
         number_dicts(kept.iter().flat_map(|d| &d.parts[k]).filter_map(|p| p.unnumbered(ids)).collect(), ids, run)?;
     }
     let n_groups = plan.breakdowns.len();
+    // Giving small numbers to all values must not cost more than the rows do; buckets need them.
+    let values_max = if plan.series { COMPACT_VALUES } else { rows.clamp(EAGER_VALUES, COMPACT_VALUES) };
     let mut keys: Vec<KeyColumn> = Vec::new();
     let mut distinct_keys = vec![None; wanted.fields.len()];
     let mut field_of_key = wanted.fields.iter().enumerate().filter(|(_, (_, d))| *d).map(|(i, _)| i);
@@ -241,7 +246,7 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
         let place = keys.len();
         keys.push(match integers {
             Some((first, bound)) => number_integers(&mut kept, (k, place), first, bound),
-            None => number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, raw),
+            None => number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, (raw, values_max)),
         });
     }
     let segments: Vec<Ready<'s>> = kept.into_iter().map(|d| d.ready).collect();
@@ -378,7 +383,12 @@ fn find_ints(column: &Place<'_>, base: i64, map: &CodeMap, ids: &ColumnIds) -> R
 }
 
 /// Gives the values of the `k`th key column their numbers; its parts go to `place` among those of each segment.
-fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<ColumnIds>, raw: bool) -> KeyColumn {
+fn number<'s>(
+    drafts: &mut [Draft<'s>],
+    (k, place): (usize, usize),
+    ids: Arc<ColumnIds>,
+    (raw, values_max): (bool, usize),
+) -> KeyColumn {
     let values = |p: &Part<'_>| match p {
         Part::Dict(_, dict, _) => dict.len(),
         Part::Small(_, map) => map.n_complete(),
@@ -387,7 +397,7 @@ fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<Col
         Part::Raw(column) => column.n_present,
     };
     let n: usize = drafts.iter().flat_map(|d| &d.parts[k]).map(values).sum();
-    let compact = !raw && n <= COMPACT_VALUES;
+    let compact = !raw && n <= values_max;
     let mut locals = Locals { compact, map: HashMap::new(), ids: Vec::new() };
     for draft in &mut *drafts {
         let mut ready = Vec::new();

@@ -90,8 +90,12 @@ impl PackedQuantiles {
     }
 }
 
-/// Makes equal neighbours one.
-fn add_up<T: PartialEq>(all: &mut Vec<(T, f64)>) {
+/// Sorts, and makes what is equal one.
+fn put_in_order<T: Ord + Copy>(all: &mut Vec<(T, f64)>) {
+    if all.is_sorted_by(|a, b| a.0 < b.0) {
+        return;
+    }
+    all.sort_unstable_by_key(|x| x.0);
     all.dedup_by(|b, a| {
         let same = a.0 == b.0;
         a.1 += if same { b.1 } else { 0.0 };
@@ -179,6 +183,10 @@ impl Quantiles {
                     }
                 }
                 if !tally.is_empty() {
+                    if counted(cell) {
+                        let counters = &self.whole[cell * width..(cell + 1) * width - 1];
+                        tally.iter_mut().zip(counters).for_each(|(n, more)| *n += more);
+                    }
                     each_filled(&tally, |key, n| buckets.push((plan.low + key as u32, f64::from(n))));
                     tally.fill(0);
                 }
@@ -189,13 +197,17 @@ impl Quantiles {
                 };
                 match (counted(cell), plan.weighted) {
                     (false, _) => {}
+                    (true, false) if !tally.is_empty() => {
+                        let zeros = self.whole[(cell + 1) * width - 1];
+                        if zeros > 0 {
+                            counter(width - 1, f64::from(zeros));
+                        }
+                    }
                     (true, false) => each_filled(&self.whole[cell * width..(cell + 1) * width], |key, n| counter(key, f64::from(n))),
                     (true, true) => each_filled(&self.weighted[cell * width..(cell + 1) * width], &mut counter),
                 }
-                points.sort_unstable_by_key(|p| p.0);
-                buckets.sort_unstable_by_key(|b| b.0);
-                add_up(&mut points);
-                add_up(&mut buckets);
+                put_in_order(&mut points);
+                put_in_order(&mut buckets);
                 out.points.extend(points.iter().map(|p| super::unordered(p.0)));
                 point_weights.extend(points.iter().map(|p| p.1));
                 out.buckets.extend(buckets.iter().map(|b| b.0));
