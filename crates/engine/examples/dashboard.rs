@@ -43,8 +43,7 @@ fn questions(end: i64) -> Vec<(&'static str, Value)> {
         if top.is_some() {
             let mut first = calculations[0].clone();
             first["order"] = json!("descending");
-            let orders: Vec<Value> =
-                std::iter::once(first).chain(by.iter().map(|b| json!({"column": b, "order": "ascending"}))).collect();
+            let orders: Vec<Value> = std::iter::once(first).chain(by.iter().map(|b| json!({"column": b, "order": "ascending"}))).collect();
             spec["orders"] = json!(orders);
         }
         if let Some(every) = every {
@@ -57,7 +56,7 @@ fn questions(end: i64) -> Vec<(&'static str, Value)> {
     let latency = &all[..];
     vec![
         ("events by service", q(24, one, &["service.name"], no, None, Some(300))),
-        ("failures by service", q(24, one, &["service.name"], &[failed.clone()], None, Some(300))),
+        ("failures by service", q(24, one, &["service.name"], std::slice::from_ref(&failed), None, Some(300))),
         ("latency", q(24, latency, &[], no, None, Some(300))),
         ("latency by service", q(24, &all[2..], &["service.name"], no, None, Some(300))),
         ("heatmap of latency", q(24, &[ms("HEATMAP")], &[], no, None, Some(300))),
@@ -68,7 +67,7 @@ fn questions(end: i64) -> Vec<(&'static str, Value)> {
         ("builds", q(24, &[count.clone(), ms("P99")], &["app.build_id"], no, Some(20), None)),
         ("distinct users", q(24, &[on("COUNT_DISTINCT", "user.id")], &[], no, None, Some(3600))),
         ("regions", q(24, &[count.clone(), ms("AVG"), ms("P95"), on("SUM", "req_bytes")], &["cloud.region"], no, None, None)),
-        ("failures by build and platform", q(24, one, &["app.build_id", "app.platform"], &[failed.clone()], Some(50), None)),
+        ("failures by build and platform", q(24, one, &["app.build_id", "app.platform"], std::slice::from_ref(&failed), Some(50), None)),
         ("latency of image-export", q(6, latency, &[], &[f("service.name", "=", json!("image-export"))], None, Some(60))),
         (
             "slow database calls",
@@ -87,7 +86,10 @@ fn questions(end: i64) -> Vec<(&'static str, Value)> {
         ),
         ("distinct users by region", q(6, &[on("COUNT_DISTINCT", "user.id")], &["cloud.region"], no, None, None)),
         ("failures by host", q(2, one, &["host.name"], &[failed], Some(20), None)),
-        ("routes with exports", q(2, &[count.clone(), ms("P95")], &["name"], &[f("name", "contains", json!("export"))], Some(20), Some(60))),
+        (
+            "routes with exports",
+            q(2, &[count.clone(), ms("P95")], &["name"], &[f("name", "contains", json!("export"))], Some(20), Some(60)),
+        ),
         ("services now", q(2, &[with_count, vec![ms("MAX")]].concat(), &["service.name"], no, None, None)),
     ]
 }
@@ -154,7 +156,6 @@ fn main() -> Outcome<()> {
         }
         for ((title, spec), (name, times)) in asked.into_iter().zip(&mut times).filter(|(q, _)| q.0.contains(arg(3))) {
             let spec: QuerySpec = serde_json::from_value(spec)?;
-            if std::env::var("VERBOSE").is_ok() { eprintln!("== {round} {title}"); }
             let before = cpu_ns();
             let run = Run { cache, series: SeriesMode::IfGranularity, ..engine.run(NOW) };
             let answer = engine.query(&Scope::Dataset("bench".to_owned()), &spec, &run)?;

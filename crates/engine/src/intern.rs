@@ -5,7 +5,7 @@
 
 use crate::Cell;
 use crate::overlay::Kept;
-use crate::partial::{Occupancy, Pieces};
+use crate::partial::{MIDDLE_BYTES_MAX, Occupancy, Pieces};
 use hashbrown::{HashMap, HashTable};
 use model::{ColumnKind, IdKind, Value, hash128, write_id};
 use parking_lot::Mutex;
@@ -463,6 +463,8 @@ pub struct Caches {
     bytes_max: usize,
     /// Events in a piece of an answer, on average at least.
     pub(crate) chunk_rows: u64,
+    /// Bytes of long pieces up to which all of them are kept as one, too.
+    pub(crate) middle_bytes_max: usize,
     pub(crate) pieces: Pieces,
     pub(crate) occupancy: Occupancy,
     bytes: AtomicUsize,
@@ -485,6 +487,7 @@ impl Caches {
         Caches {
             bytes_max,
             chunk_rows: CHUNK_ROWS,
+            middle_bytes_max: MIDDLE_BYTES_MAX,
             pieces: Pieces::default(),
             occupancy: Occupancy::default(),
             bytes: AtomicUsize::new(0),

@@ -75,6 +75,15 @@ impl States {
     /// Adds what was kept, each cell at its place; [`SKIP`] leaves it out, as what these states do not have is.
     pub(crate) fn absorb(&mut self, packed: &PackedStates, places: &[u32]) {
         let each = || places.iter().enumerate().filter(|(_, place)| **place != SKIP).map(|(i, place)| (i, *place as usize));
+        self.absorb_each(packed, each);
+    }
+
+    /// The same for some of the cells, with their places.
+    pub(crate) fn absorb_some(&mut self, packed: &PackedStates, cells: &[(usize, usize)]) {
+        self.absorb_each(packed, || cells.iter().copied());
+    }
+
+    fn absorb_each<I: Iterator<Item = (usize, usize)>>(&mut self, packed: &PackedStates, each: impl Fn() -> I) {
         self.count.absorb(&packed.count, each());
         for (state, packed) in self.fields.iter_mut().zip(&packed.fields) {
             if let (Some(a), Some(b)) = (&mut state.present, &packed.present) {

@@ -5,6 +5,8 @@
 
 use super::Asked;
 use super::chunks::Chunk;
+use super::keep::Numbers;
+use super::middle::{Chooser, Deciding, Middle};
 use super::piece::Piece;
 use crate::calc::count::SKIP;
 use crate::calc::quantile::EXACT;
@@ -66,6 +68,43 @@ impl Asked<'_> {
         Ok(Some(joined))
     }
 
+    /// Of some pieces what decides which groups are in an answer; and for each other field with percentiles how many numbers
+    /// each group has, as far as that matters. None if nothing is left out.
+    pub(super) fn join_deciding(
+        &self,
+        parts: &[Arc<Piece>],
+        columns: &[Arc<ColumnIds>],
+        distinct: &[Option<Arc<ColumnIds>>],
+    ) -> Result<Option<(Piece, Deciding)>, EngineError> {
+        let keys = key_columns(columns);
+        let parts: Vec<&Piece> = parts.iter().map(|p| &**p).collect();
+        let Numbered { groups, places } = Numbered::of(&parts, &keys);
+        let n_groups = groups.len();
+        let Some(fields) = self.deciding(n_groups).filter(|_| !self.plan.series) else { return Ok(None) };
+        let calcs = self.calcs(Some(n_groups), distinct, None).only(&fields);
+        let states = self.add_up(&calcs, &parts, &places, n_groups)?;
+        let all: Vec<u32> = (0..n_groups as u32).collect();
+        let Some(cells) = states.pack(&all, |_, id| id as u32) else { return Ok(None) };
+        let mut ids = vec![0; keys.len()];
+        let mut numbers = Vec::with_capacity(n_groups * keys.len());
+        for g in 0..n_groups {
+            groups.read_ids(g, &mut ids);
+            numbers.extend(ids.iter().map(|id| *id as u32));
+        }
+        let n_numbers = (0..self.fields.n()).map(|field| {
+            let mut all = vec![0u32; n_groups];
+            for (piece, places) in parts.iter().zip(&places) {
+                let quantiles = piece.cells.quantiles(field)?;
+                places.iter().enumerate().for_each(|(i, place)| all[*place as usize] += quantiles.n_numbers(i));
+            }
+            Some(all)
+        });
+        let only = Deciding { fields, numbers: n_numbers.collect() };
+        let mut piece = Piece { n_groups, groups: numbers, cells, complete: true, ..Piece::default() };
+        piece.measure();
+        Ok(Some((piece, only)))
+    }
+
     /// The states of all groups, those at [`SKIP`] left out.
     fn add_up(&self, calcs: &CalcPlan, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize) -> Result<States, EngineError> {
         let mut states = States::new(calcs);
@@ -106,7 +145,7 @@ impl Asked<'_> {
     }
 
     /// The fields that decide which groups are in the answer, if that leaves out some groups and some fields.
-    fn deciding(&self, n_groups: usize) -> Option<Vec<bool>> {
+    pub(super) fn deciding(&self, n_groups: usize) -> Option<Vec<bool>> {
         let plan = self.plan;
         // The scale of a heatmap is that of all groups.
         if n_groups <= plan.limit || self.run.totals || plan.calculations.iter().any(|c| c.op == CalcOp::Heatmap) {
@@ -125,10 +164,19 @@ impl Asked<'_> {
     }
 
     /// The fields of which some group has so many numbers that its percentiles are not exact.
-    fn not_exact(&self, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize) -> Vec<usize> {
+    fn not_exact(&self, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize, middle: Option<&Middle>) -> Vec<usize> {
         let is_so = |field: &usize| {
             let mut n_numbers = vec![0; n_groups];
             pieces.iter().zip(places).any(|(piece, places)| {
+                let of_middle =
+                    middle.filter(|m| std::ptr::eq(&*m.piece, *piece)).and_then(|m| m.only.as_ref()?.numbers.get(*field)?.as_ref());
+                if let Some(of_middle) = of_middle {
+                    return places.iter().zip(of_middle).any(|(place, more)| {
+                        let n = &mut n_numbers[*place as usize];
+                        *n += more;
+                        *n >= u32::from(EXACT)
+                    });
+                }
                 piece.cells.quantiles(*field).is_some_and(|quantiles| {
                     places.iter().enumerate().any(|(i, place)| {
                         let n = &mut n_numbers[*place as usize];
@@ -146,32 +194,51 @@ impl Asked<'_> {
         &self,
         pieces: &[Option<Arc<Piece>>],
         rows_missing: u64,
-        columns: &[Arc<ColumnIds>],
-        distinct: &[Option<Arc<ColumnIds>>],
+        (columns, distinct): Numbers<'_>,
+        chooser: Option<Chooser>,
     ) -> Result<Answer, EngineError> {
         let keys = key_columns(columns);
         let there: Vec<&Piece> = pieces.iter().flatten().map(|p| &**p).collect();
-        let Numbered { mut groups, mut places } = Numbered::of(&there, &keys);
-        let mut not_exact = Vec::new();
+        // Where what decides about groups is known of several pieces as one.
+        let choosing = match &chooser {
+            Some((range, middle)) => [&there[..range.start], &[&*middle.piece], &there[range.end..]].concat(),
+            None => there.clone(),
+        };
+        let Numbered { mut groups, mut places } = Numbered::of(&choosing, &keys);
+        let (mut not_exact, mut some) = (Vec::new(), None);
         // Of many groups only those of the answer are added up in full.
         if let Some(deciding) = self.deciding(groups.len()) {
             let calcs = self.calcs(Some(groups.len()), distinct, None).only(&deciding);
-            let states = self.add_up(&calcs, &there, &places, groups.len())?;
-            not_exact = self.not_exact(&there, &places, groups.len());
+            let states = self.add_up(&calcs, &choosing, &places, groups.len())?;
+            not_exact = self.not_exact(&choosing, &places, groups.len(), chooser.as_ref().map(|c| &*c.1));
             let view = View::new(&calcs, states, None, self.run.threads);
             let table = Table::new(&keys, groups, view, None, &self.fields.of_calc, Meta::default(), false);
             let mut chosen = Groups::new(group_plan(&keys), false, true);
             let mut position = vec![SKIP; table.n_groups()];
+            let mut cells = vec![Vec::new(); there.len()];
             for g in table.selected(self.plan) {
                 let ids: Vec<u32> = table.groups().ids(g as usize, keys.len()).iter().map(|id| *id as u32).collect();
                 position[g as usize] = chosen.insert(&ids);
+                if chooser.is_some() {
+                    let place = position[g as usize] as usize;
+                    there.iter().zip(&mut cells).for_each(|(piece, cells)| cells.extend(piece.find(&ids).map(|cell| (cell, place))));
+                }
             }
+            some = chooser.is_some().then_some(cells);
             places.iter_mut().flatten().for_each(|place| *place = position[*place as usize]);
             groups = chosen;
         }
         let n_groups = groups.len();
         let calcs = self.calcs(Some(n_groups), distinct, None);
-        let states = self.add_up(&calcs, &there, &places, n_groups)?;
+        let states = match some {
+            Some(cells) => {
+                let mut states = States::new(&calcs);
+                states.resize(n_groups, n_groups);
+                there.iter().zip(&cells).for_each(|(piece, cells)| states.absorb_some(&piece.cells, cells));
+                states
+            }
+            None => self.add_up(&calcs, &there, &places, n_groups)?,
+        };
         let mut meta = Meta { coverage: 1.0, ..Meta::default() };
         let (mut segments, mut done, mut planned) = (Vec::new(), 0, rows_missing);
         for piece in &there {

@@ -194,6 +194,10 @@ impl Pieces {
             question.measure();
         }
         if question.bytes > QUESTION_BYTES_MAX {
+            question.middle = None;
+            question.measure();
+        }
+        if question.bytes > QUESTION_BYTES_MAX {
             *question = Question { refused: true, bytes: 512, last_used: question.last_used, ..Question::default() };
         }
     }
@@ -219,6 +223,12 @@ impl Pieces {
         let questions = self.questions.lock();
         let places = questions.values().flat_map(|q| q.pieces.keys());
         places.filter(|(length_ns, index)| length_ns * index >= from_ns).map(|place| place.0).collect()
+    }
+
+    /// Questions with a middle that has all, or only what decides about groups.
+    #[cfg(test)]
+    pub(super) fn n_middles(&self, only_deciding: bool) -> usize {
+        self.questions.lock().values().filter_map(|q| q.middle.as_ref()).filter(|m| m.only.is_some() == only_deciding).count()
     }
 
     #[cfg(test)]

@@ -9,8 +9,8 @@ use crate::EngineError;
 use std::ops::Range;
 use std::sync::{Arc, Weak};
 
-/// Pieces of this many bytes together are better added up each time.
-const BYTES_MAX: usize = 24 << 20;
+/// Pieces of more bytes together are not kept as one as they are, only what decides which groups are in an answer.
+pub(crate) const BYTES_MAX: usize = 24 << 20;
 /// Fewer long chunks than this are not worth it.
 const CHUNKS_MIN: usize = 3;
 /// So many more long chunks, and it is put together anew.
@@ -20,12 +20,27 @@ const CHUNKS_MORE: usize = 2;
 #[derive(Debug)]
 pub(super) struct Middle {
     parts: Vec<Weak<Piece>>,
-    piece: Arc<Piece>,
+    pub(super) piece: Arc<Piece>,
+    /// The piece has nothing but what decides which groups are in an answer.
+    pub(super) only: Option<Deciding>,
 }
+
+/// What is known of the fields of a piece that has not all of them.
+#[derive(Debug)]
+pub(super) struct Deciding {
+    /// Which fields it has.
+    pub(super) fields: Vec<bool>,
+    /// Of fields with percentiles, how many numbers each group has, as far as that matters.
+    pub(super) numbers: Vec<Option<Vec<u32>>>,
+}
+
+/// What takes the place of some pieces while groups are chosen.
+pub(super) type Chooser = (Range<usize>, Arc<Middle>);
 
 impl Middle {
     pub(super) fn bytes(&self) -> usize {
-        self.piece.bytes + self.parts.len() * 8
+        let numbers: usize = self.only.iter().flat_map(|d| &d.numbers).flatten().map(|n| n.len() * 4).sum();
+        self.piece.bytes + self.parts.len() * 8 + numbers
     }
 
     /// Where its parts are.
@@ -62,7 +77,7 @@ impl Asked<'_> {
         known: Option<Arc<Middle>>,
         n_missing: usize,
         (columns, distinct): Numbers<'_>,
-    ) -> Result<Option<Arc<Middle>>, EngineError> {
+    ) -> Result<(Option<Arc<Middle>>, Option<Chooser>), EngineError> {
         let known = known.and_then(|middle| Some((middle.find(pieces)?, middle)));
         let run = longest(lengths);
         let n_known = known.as_ref().map_or(0, |(range, _)| range.len());
@@ -71,15 +86,30 @@ impl Asked<'_> {
         let bytes: usize = parts.iter().map(|p| p.bytes).sum();
         // Who asks for the first time may not ask again.
         let is_again = n_missing * 2 < pieces.len();
-        if !(is_again && is_fit && run.len() >= (n_known + CHUNKS_MORE).max(CHUNKS_MIN) && bytes <= BYTES_MAX) {
-            if let Some((range, middle)) = known {
-                pieces.splice(range, [Some(Arc::clone(&middle.piece))]);
-            }
-            return Ok(None);
+        if !(is_again && is_fit && run.len() >= (n_known + CHUNKS_MORE).max(CHUNKS_MIN)) {
+            return Ok((None, known.and_then(|(range, middle)| self.put(middle, range, pieces))));
         }
-        let Some(piece) = self.join(None, &parts, columns, distinct)? else { return Ok(None) };
-        let middle = Arc::new(Middle { parts: parts.iter().map(Arc::downgrade).collect(), piece: Arc::new(piece) });
-        pieces.splice(run, [Some(Arc::clone(&middle.piece))]);
-        Ok(Some(middle))
+        let (piece, only) = match bytes <= self.caches.middle_bytes_max {
+            true => (self.join(None, &parts, columns, distinct)?, None),
+            false => match self.join_deciding(&parts, columns, distinct)? {
+                Some((piece, only)) => (Some(piece), Some(only)),
+                None => (None, None),
+            },
+        };
+        let Some(piece) = piece else { return Ok((None, None)) };
+        let middle = Arc::new(Middle { parts: parts.iter().map(Arc::downgrade).collect(), piece: Arc::new(piece), only });
+        let chooser = self.put(Arc::clone(&middle), run, pieces);
+        Ok((Some(middle), chooser))
+    }
+
+    /// Puts it in the place of its parts, or answers where it is while groups are chosen, if it has what decides about them.
+    fn put(&self, middle: Arc<Middle>, range: Range<usize>, pieces: &mut Vec<Option<Arc<Piece>>>) -> Option<Chooser> {
+        let Some(only) = &middle.only else {
+            pieces.splice(range, [Some(Arc::clone(&middle.piece))]);
+            return None;
+        };
+        let deciding = self.deciding(middle.piece.n_groups)?;
+        let has_all = deciding.iter().zip(&only.fields).all(|(wanted, has)| *has || !*wanted);
+        (has_all && pieces.iter().all(Option::is_some)).then_some((range, middle))
     }
 }

@@ -15,6 +15,7 @@ mod piece;
 
 pub(crate) use chunks::Occupancy;
 pub(crate) use keep::Pieces;
+pub(crate) use middle::BYTES_MAX as MIDDLE_BYTES_MAX;
 
 use crate::calc::CalcPlan;
 use crate::calc::pack::context;
@@ -99,7 +100,8 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
     let (mut pieces, mut new, mut lengths) = (Vec::new(), Vec::new(), Vec::new());
     for (chunk, of) in chunks.list.iter().zip(&found.of) {
         let parts: Vec<Arc<Piece>> = found.pieces[of.clone()].iter().flatten().map(Arc::clone).collect();
-        let joined = if of.len() > 1 && parts.iter().all(|p| p.complete) { asked.join(Some(chunk), &parts, &columns, &distinct)? } else { None };
+        let joined =
+            if of.len() > 1 && parts.iter().all(|p| p.complete) { asked.join(Some(chunk), &parts, &columns, &distinct)? } else { None };
         match joined.map(Arc::new) {
             Some(joined) => {
                 new.push((chunk, Arc::clone(&joined)));
@@ -111,14 +113,14 @@ pub(crate) fn table(asked: &Asked<'_>) -> Result<Option<Answer>, EngineError> {
         lengths.resize(pieces.len(), length_ns);
     }
     new.extend(missing.iter().filter_map(|i| Some((&found.parts[*i], Arc::clone(found.pieces[*i].as_ref()?)))));
-    let middle = asked.shorten(&mut pieces, &lengths, found.middle.take(), missing.len(), (&columns, &distinct))?;
+    let (middle, chooser) = asked.shorten(&mut pieces, &lengths, found.middle.take(), missing.len(), (&columns, &distinct))?;
     if !new.is_empty() || middle.is_some() {
         caches.pieces.keep(key, &chunks, &context, (&columns, &distinct), &new, middle);
     }
     if !pieces.is_empty() && pieces.iter().flatten().all(|p| !p.complete && p.rows_done == 0) {
         return Err(EngineError::Deadline);
     }
-    asked.assemble(&pieces, 0, &columns, &distinct).map(Some)
+    asked.assemble(&pieces, 0, (&columns, &distinct), chooser).map(Some)
 }
 
 impl Asked<'_> {
@@ -245,7 +247,7 @@ impl Work<'_> {
         {
             let so_far = made.lock().clone();
             let made: u64 = tasks.iter().filter_map(|(_, chunk)| so_far[*chunk].as_ref()).map(|p| p.rows_planned).sum();
-            if let Ok(answer) = self.asked.assemble(&so_far, rows_planned.saturating_sub(made), self.columns, self.distinct) {
+            if let Ok(answer) = self.asked.assemble(&so_far, rows_planned.saturating_sub(made), (self.columns, self.distinct), None) {
                 on_partial(crate::formula::finish(self.asked.plan, answer));
             }
             *shown = (run.clock)();

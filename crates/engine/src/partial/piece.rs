@@ -16,7 +16,7 @@ use crate::scan::pass::{Buckets, Found, Grouping, Pass};
 use crate::view::{PackedValue, View};
 use model::TimeNs;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// Groups times buckets of one chunk at most.
 const CELLS_MAX: usize = 1 << 18;
@@ -45,14 +45,29 @@ pub(crate) struct Piece {
     /// Segments that were looked into, or what they were merged to.
     pub(super) segments: Mutex<Vec<u64>>,
     pub(super) bytes: usize,
+    /// The groups by their numbers, once one was looked for.
+    pub(super) order: OnceLock<Box<[u32]>>,
 }
 
 impl Piece {
+    /// The position of a group.
+    pub(super) fn find(&self, ids: &[u32]) -> Option<usize> {
+        let n = ids.len();
+        let group = |i: u32| &self.groups[i as usize * n..(i as usize + 1) * n];
+        let order = self.order.get_or_init(|| {
+            let mut order: Vec<u32> = (0..self.n_groups as u32).collect();
+            order.sort_unstable_by(|a, b| group(*a).cmp(group(*b)));
+            order.into()
+        });
+        order.binary_search_by(|i| group(*i).cmp(ids)).ok().map(|at| order[at] as usize)
+    }
+
     /// Says how large it is.
     pub(super) fn measure(&mut self) {
         let values = |v: &[PackedValue]| 32 + v.iter().map(PackedValue::bytes).sum::<usize>();
         self.bytes = size_of::<Piece>()
             + self.groups.len() * 4
+            + self.n_groups * 4
             + self.cells.bytes()
             + self.points.iter().map(|p| values(&p.2)).sum::<usize>()
             + self.total_points.iter().map(|p| values(&p.1)).sum::<usize>();

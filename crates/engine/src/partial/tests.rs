@@ -81,7 +81,9 @@ fn answers_from_pieces_are_the_same() {
         r#""breakdowns":["route","service"],"granularity":300,"limit":4,"filters":[{"column":"ms","op":"<","value":1000}]"#,
     ];
     for rates in [false, true] {
-        let caches = Caches::new(64 << 20).with_chunk_rows(20);
+        // Once with the middle of a range as one piece, once with what decides about groups only.
+        let mut caches = Caches::new(64 << 20).with_chunk_rows(20);
+        caches.middle_bytes_max = if rates { 0 } else { 64 << 20 };
         let mut segments: Vec<Arc<Segment>> = (0..8).map(|i| segment(i * 900, (i + 1) * 900, rates)).collect();
         for round in 0..4 {
             match round {
@@ -114,6 +116,7 @@ fn answers_from_pieces_are_the_same() {
             }
         }
         assert!(caches.pieces.n_kept() > 1000, "{}", caches.pieces.n_kept());
+        assert!(caches.pieces.n_middles(rates) > 3, "{}", caches.pieces.n_middles(rates));
         assert!(caches.bytes() > 0 && caches.bytes() <= 64 << 20);
     }
 }

@@ -383,12 +383,7 @@ fn find_ints(column: &Place<'_>, base: i64, map: &CodeMap, ids: &ColumnIds) -> R
 }
 
 /// Gives the values of the `k`th key column their numbers; its parts go to `place` among those of each segment.
-fn number<'s>(
-    drafts: &mut [Draft<'s>],
-    (k, place): (usize, usize),
-    ids: Arc<ColumnIds>,
-    (raw, values_max): (bool, usize),
-) -> KeyColumn {
+fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<ColumnIds>, (raw, values_max): (bool, usize)) -> KeyColumn {
     let values = |p: &Part<'_>| match p {
         Part::Dict(_, dict, _) => dict.len(),
         Part::Small(_, map) => map.n_complete(),

@@ -134,7 +134,8 @@ impl Segment {
     #[must_use]
     pub fn made_of(mut self, inputs: &[Arc<Segment>]) -> Segment {
         let all = inputs.iter().map(|s| 1 + n_origins(&s.origins)).sum::<usize>() <= ORIGINS_MAX;
-        let origin = |s: &Arc<Segment>| Origin { id: s.id, times: s.times(), origins: if all { Arc::clone(&s.origins) } else { Arc::default() } };
+        let origin =
+            |s: &Arc<Segment>| Origin { id: s.id, times: s.times(), origins: if all { Arc::clone(&s.origins) } else { Arc::default() } };
         self.origins = inputs.iter().map(origin).collect();
         self
     }

@@ -317,14 +317,7 @@ fn stored_floats(meta: &BlockMeta, data: &[u8], from: usize, tmp: &mut Vec<i64>,
     Ok(())
 }
 
-fn numbers(
-    layout: Layout,
-    meta: &BlockMeta,
-    data: &[u8],
-    from: usize,
-    tmp: &mut Vec<i64>,
-    out: &mut [f64],
-) -> Result<(), SegmentError> {
+fn numbers(layout: Layout, meta: &BlockMeta, data: &[u8], from: usize, tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
     if layout == Layout::Floats {
         return stored_floats(meta, data, from, tmp, out);
     }

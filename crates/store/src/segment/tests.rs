@@ -167,7 +167,8 @@ fn check_windows(s: &Segment) {
                 assert_eq!(s.row_from(block, time).unwrap(), times.partition_point(|t| *t < time));
             }
         }
-        for (from, to) in [(0, n), (0, n.min(1)), (n / 2, n), (n / 3, n / 2), (n.saturating_sub(1), n), (n, n), (n.min(1024), n.min(2048))] {
+        for (from, to) in [(0, n), (0, n.min(1)), (n / 2, n), (n / 3, n / 2), (n.saturating_sub(1), n), (n, n), (n.min(1024), n.min(2048))]
+        {
             some.want(from, to);
             for c in s.columns() {
                 match c.layout {
