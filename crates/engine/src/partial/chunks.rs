@@ -62,12 +62,12 @@ fn is_covered(id: u64, origins: &[Origin], chunk: &Chunk, by: &[u64], left: &mut
         return true;
     }
     let is_outside = |o: &Origin| o.times.1 < chunk.start_ns || o.times.0 >= chunk.end_ns;
-    !origins.is_empty() && origins.iter().all(|o| is_outside(o) || is_covered(o.id, &o.origins, chunk, by, left))
+    !origins.is_empty() && origins.iter().all(|o| is_outside(o) || is_covered(o.id, o.origins(), chunk, by, left))
 }
 
 /// Whether a segment is among the origins of another.
 fn is_origin(id: u64, origins: &[Origin]) -> bool {
-    origins.iter().any(|o| o.id == id || is_origin(id, &o.origins))
+    origins.iter().any(|o| o.id == id || is_origin(id, o.origins()))
 }
 
 /// The chunks in which a segment has events.

@@ -54,7 +54,10 @@ impl Middle {
     }
 }
 
-/// The longest run of the longest chunks.
+/// One in so many long chunks is left out at the start: the start of the range will soon cut through it.
+const LEFT_OUT: usize = 6;
+
+/// The longest run of the longest chunks, without those at its start.
 fn longest(lengths: &[i64]) -> Range<usize> {
     let longest_ns = lengths.iter().copied().max().unwrap_or(0);
     let (mut best, mut from) = (0..0, 0);
@@ -64,7 +67,7 @@ fn longest(lengths: &[i64]) -> Range<usize> {
         }
         from += run.len();
     }
-    best
+    best.start + best.len() / LEFT_OUT..best.end
 }
 
 impl Asked<'_> {

@@ -58,8 +58,8 @@ pub struct Segment {
     pub(super) trailer: Trailer,
     /// By column; then times; then sample rates.
     blocks: Box<[OnceLock<Box<Blocks>>]>,
-    /// What it was made of in this process.
-    origins: Arc<[Origin]>,
+    /// What it was made of in this process, if that is known.
+    origins: Option<Arc<[Origin]>>,
 }
 
 /// A segment that another one was made of: the events of all origins together are its events.
@@ -69,15 +69,22 @@ pub struct Origin {
     pub id: u64,
     /// [`Segment::times`].
     pub times: (TimeNs, TimeNs),
+    origins: Option<Arc<[Origin]>>,
+}
+
+impl Origin {
     /// What it was made of itself; empty if that is not known.
-    pub origins: Arc<[Origin]>,
+    #[must_use]
+    pub fn origins(&self) -> &[Origin] {
+        self.origins.as_deref().unwrap_or_default()
+    }
 }
 
 /// Origins of origins that are remembered; with more, only the segments of the last merge are.
 const ORIGINS_MAX: usize = 4096;
 
 fn n_origins(origins: &[Origin]) -> usize {
-    origins.iter().map(|o| 1 + n_origins(&o.origins)).sum()
+    origins.iter().map(|o| 1 + n_origins(o.origins())).sum()
 }
 
 /// Blocks of a column that are read from disk together.
@@ -127,23 +134,22 @@ impl Segment {
             return Err(damaged("checksum of the directory"));
         }
         let blocks = (0..trailer.n_columns as usize + 2).map(|_| OnceLock::new()).collect();
-        Ok(Segment { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), data, trailer, blocks, origins: Arc::default() })
+        Ok(Segment { id: NEXT_ID.fetch_add(1, Ordering::Relaxed), data, trailer, blocks, origins: None })
     }
 
     /// The same segment, knowing which ones hold the same events.
     #[must_use]
     pub fn made_of(mut self, inputs: &[Arc<Segment>]) -> Segment {
-        let all = inputs.iter().map(|s| 1 + n_origins(&s.origins)).sum::<usize>() <= ORIGINS_MAX;
-        let origin =
-            |s: &Arc<Segment>| Origin { id: s.id, times: s.times(), origins: if all { Arc::clone(&s.origins) } else { Arc::default() } };
-        self.origins = inputs.iter().map(origin).collect();
+        let all = inputs.iter().map(|s| 1 + n_origins(s.origins())).sum::<usize>() <= ORIGINS_MAX;
+        let origin = |s: &Arc<Segment>| Origin { id: s.id, times: s.times(), origins: s.origins.clone().filter(|_| all) };
+        self.origins = Some(inputs.iter().map(origin).collect());
         self
     }
 
     /// The segments that it was made of; empty if that is not known.
     #[must_use]
     pub fn origins(&self) -> &[Origin] {
-        &self.origins
+        self.origins.as_deref().unwrap_or_default()
     }
 
     /// The image itself.
