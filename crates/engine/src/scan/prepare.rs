@@ -21,6 +21,8 @@ use store::segment::{BLOCK_ROWS, Dict, Layout, Scratch};
 
 /// Values of a column in all segments together, up to which they get small numbers of their own per question.
 const COMPACT_VALUES: usize = 1 << 16;
+/// Values of a dictionary per row of the range up to which all are numbered at once, not one by one as rows have them.
+const VALUES_PER_ROW: usize = 2;
 /// Dictionaries up to this size are numbered as a whole even if few rows may be asked for.
 const EAGER_VALUES: usize = 4096;
 /// Rows of a block that are expected to be asked for, from which on it is read from disk as a whole, beforehand.
@@ -211,7 +213,7 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     }
     let parts = parallel(threads, ready.len(), |i| {
         run.check()?;
-        parts(source, &ready[i], &key_fields, &cached)
+        parts(source, &ready[i], wanted, &key_fields, &cached)
     });
     let mut kept = Vec::with_capacity(ready.len());
     for (ready, parts) in ready.into_iter().zip(parts) {
@@ -321,28 +323,36 @@ fn read_ahead(source: Source<'_>, ready: &Ready<'_>, plan: &Plan, key_fields: &[
 fn parts<'s>(
     source: Source<'s>,
     ready: &Ready<'s>,
+    wanted: &Wanted<'_>,
     key_fields: &[&Field],
     cached: &[Arc<ColumnIds>],
 ) -> Result<Vec<Vec<Part<'s>>>, EngineError> {
-    let (index, all) = (ready.index, ready.filter.is_all());
+    let index = ready.index;
+    // Of a merged segment a range may need little; buckets need small numbers, and so all.
+    let values_max = match ready.filter.is_all() {
+        true if wanted.plan.series => usize::MAX,
+        true => rows_within(ready.segment, wanted) as usize * VALUES_PER_ROW,
+        false => 0,
+    };
+    let values_max = values_max.max(EAGER_VALUES);
     let of_field = |(field, ids): (&&Field, &Arc<ColumnIds>)| {
         Ok(match field {
             Field::Dataset => vec![Part::Const(Key::text(source.dataset(index)), source.dataset(index).to_owned())],
             Field::IsRoot => vec![Part::Root(source.stored(index, PARENT_ID).collect())],
             Field::Column(_) | Field::Computed(_) => {
-                source.places(index, field)?.into_iter().map(|c| part(c, ids, all)).collect::<Result<_, EngineError>>()?
+                source.places(index, field)?.into_iter().map(|c| part(c, ids, values_max)).collect::<Result<_, EngineError>>()?
             }
         })
     };
     key_fields.iter().zip(cached).map(of_field).collect()
 }
 
-/// `all`: every row will be asked for.
-fn part<'s>(column: Place<'s>, ids: &ColumnIds, all: bool) -> Result<Part<'s>, EngineError> {
+/// Dictionaries of up to `values_max` values are numbered as a whole.
+fn part<'s>(column: Place<'s>, ids: &ColumnIds, values_max: usize) -> Result<Part<'s>, EngineError> {
     Ok(match column.layout {
         Layout::Dict => {
             let dict = column.dict()?;
-            let all = all || dict.len() <= EAGER_VALUES;
+            let all = dict.len() <= values_max;
             Part::Dict(column, dict, all)
         }
         Layout::Bools => Part::Bools(column),
