@@ -144,7 +144,7 @@ fn main() -> Outcome<()> {
             for (dataset, batch) in honeycomb::batch(&body, honeycomb::Format::Json, "bench", &context)?.writes {
                 end_ns = end_ns.max(batch.times.iter().copied().max().unwrap_or(0));
                 if round > 0 {
-                    store.append_blocking(vec![Write { dataset, batch }])?;
+                    store.append_blocking(vec![Write { dataset, batch, fitted: false }])?;
                 }
             }
         }
