@@ -156,8 +156,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Writes a segment file so that it survives a crash, and opens it. It is not live yet.
-    /// Writes the image of a segment with so many rows, made of these.
+    /// Writes the image of a segment with so many rows, made of these, so that it survives a crash, and opens it. It is not live yet.
     pub(crate) fn write_segment(&self, dataset: u64, image: &[u8], rows: usize, inputs: &[Arc<Segment>]) -> Result<Written, StoreError> {
         let mut id = self.new_id();
         while segment_path(&self.paths.segments, dataset, &id).exists() {

@@ -145,11 +145,6 @@ impl Scratch {
         self.window = Some((from, to));
     }
 
-    /// From now on all rows are needed.
-    pub fn want_all(&mut self) {
-        self.window = None;
-    }
-
     /// The rows of a block of `n` to lay out: from the start of a packed chunk on.
     fn rows(&self, n: usize) -> std::ops::Range<usize> {
         let (from, to) = self.window.unwrap_or((0, n));
