@@ -94,11 +94,14 @@ async fn errors_are_statuses() {
 async fn overload_is_unavailable_and_says_when_to_come_back() {
     let s = TestServer::with(|s| s.ingest_bytes_max = 1_000).await;
     use tokio::io::AsyncWriteExt as _;
-    let mut holder = TcpStream::connect(s.http).await.unwrap();
     let head = "POST /1/batch/ds HTTP/1.1\r\nHost: localhost\r\nContent-Length: 991\r\n\r\n";
-    holder.write_all(format!("{head}{}", " ".repeat(990)).as_bytes()).await.unwrap();
     let message = trace_request("shop", "x");
+    // One that comes while a call is under way is refused itself, and holds nothing: another one does.
+    let mut holders = Vec::new();
     let refused = loop {
+        let mut holder = TcpStream::connect(s.http).await.unwrap();
+        holder.write_all(format!("{head}{}", " ".repeat(990)).as_bytes()).await.unwrap();
+        holders.push(holder);
         let reply = call(s.grpc, TRACES, &[], frame(0, &message)).await;
         if status(&reply) != "0" {
             break reply;
@@ -106,6 +109,6 @@ async fn overload_is_unavailable_and_says_when_to_come_back() {
     };
     assert_eq!(status(&refused), "14");
     assert!(!refused.header("grpc-status-details-bin").is_empty());
-    drop(holder);
+    drop(holders);
     s.stop().await;
 }
