@@ -202,7 +202,7 @@ fn store(p: &mut Page, app: &App) {
 
 /// Memory and CPU of the process, where the system tells.
 fn process(p: &mut Page) {
-    if let Some(bytes) = resident_bytes() {
+    if let Some(bytes) = crate::machine::resident_bytes() {
         p.one("process_resident_memory_bytes", "gauge", "Resident memory.", bytes);
     }
     // Fields 14 and 15 of stat, counted after the name in parentheses, are user and system time in ticks of 10 ms.
@@ -215,10 +215,4 @@ fn process(p: &mut Page) {
     if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
         p.one("process_open_fds", "gauge", "Open files and connections.", entries.count());
     }
-}
-
-fn resident_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find(|l| l.starts_with("VmRSS:"))?;
-    Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? << 10)
 }

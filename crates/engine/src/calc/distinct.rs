@@ -101,7 +101,7 @@ fn ones(words: &[u64]) -> u64 {
     words.iter().map(|w| u64::from(w.count_ones())).sum()
 }
 
-/// Adds numbers to a list; for every number in it a list holds no more than one repetition once it is long.
+/// Adds a number to a list, which is rid of repetitions whenever it is full: it never has room for more than twice its different numbers.
 fn push_id(list: &mut Vec<u32>, id: u32) {
     if list.len() == list.capacity() && list.len() >= LIST_FIRST_LOOK {
         list.sort_unstable();
@@ -319,7 +319,7 @@ impl Distinct {
 
     pub(crate) fn memory(&self) -> usize {
         match self {
-            Distinct::Bits { bits, .. } => bits.iter().map(|b| 24 + b.capacity() * 8).sum(),
+            Distinct::Bits { bits, counts, .. } => counts.capacity() * 16 + bits.iter().map(|b| 24 + b.capacity() * 8).sum::<usize>(),
             Distinct::Set(set) => set.memory(),
             Distinct::Lists(lists) => lists.iter().map(|list| 24 + list.capacity() * 4).sum(),
         }

@@ -9,6 +9,7 @@ use super::keep::Numbers;
 use super::middle::{Chooser, Deciding, Middle};
 use super::piece::Piece;
 use crate::calc::count::SKIP;
+use crate::calc::pack::PackedStates;
 use crate::calc::quantile::EXACT;
 use crate::calc::{CalcPlan, States};
 use crate::intern::ColumnIds;
@@ -36,13 +37,7 @@ impl Asked<'_> {
         let n_groups = groups.len();
         let calcs = self.calcs(Some(n_groups), distinct, Some(rows));
         let states = self.add_up(&calcs, &parts, &places, n_groups)?;
-        let all: Vec<u32> = (0..n_groups as u32).collect();
-        let Some(cells) = states.pack(&all, |_, id| id as u32) else { return Ok(None) };
-        let (mut ids, mut numbers) = (vec![0; keys.len()], Vec::with_capacity(n_groups * keys.len()));
-        for g in 0..n_groups {
-            groups.read_ids(g, &mut ids);
-            numbers.extend(ids.iter().map(|id| *id as u32));
-        }
+        let Some((cells, numbers)) = packed(&states, &groups, keys.len()) else { return Ok(None) };
         let part_of = chunk.and_then(|chunk| chunk.part_of(self.plan));
         let mut joined = Piece { n_groups, groups: numbers, cells, part_of, rows_matched: rows, complete: true, ..Piece::default() };
         if part_of.is_none() {
@@ -83,14 +78,7 @@ impl Asked<'_> {
         let Some(fields) = self.deciding(n_groups).filter(|_| !self.plan.series) else { return Ok(None) };
         let calcs = self.calcs(Some(n_groups), distinct, None).only(&fields);
         let states = self.add_up(&calcs, &parts, &places, n_groups)?;
-        let all: Vec<u32> = (0..n_groups as u32).collect();
-        let Some(cells) = states.pack(&all, |_, id| id as u32) else { return Ok(None) };
-        let mut ids = vec![0; keys.len()];
-        let mut numbers = Vec::with_capacity(n_groups * keys.len());
-        for g in 0..n_groups {
-            groups.read_ids(g, &mut ids);
-            numbers.extend(ids.iter().map(|id| *id as u32));
-        }
+        let Some((cells, numbers)) = packed(&states, &groups, keys.len()) else { return Ok(None) };
         let n_numbers = (0..self.fields.n()).map(|field| {
             let mut all = vec![0u32; n_groups];
             for (piece, places) in parts.iter().zip(&places) {
@@ -316,6 +304,19 @@ impl Asked<'_> {
         }
         Ok(())
     }
+}
+
+/// The states of all groups and the numbers of their values, as a piece has them; none if they have no such form.
+fn packed(states: &States, groups: &Groups, n_keys: usize) -> Option<(PackedStates, Vec<u32>)> {
+    let n_groups = groups.len();
+    let all: Vec<u32> = (0..n_groups as u32).collect();
+    let cells = states.pack(&all, |_, id| id as u32)?;
+    let (mut ids, mut numbers) = (vec![0; n_keys], Vec::with_capacity(n_groups * n_keys));
+    for g in 0..n_groups {
+        groups.read_ids(g, &mut ids);
+        numbers.extend(ids.iter().map(|id| *id as u32));
+    }
+    Some((cells, numbers))
 }
 
 /// The values of one bucket.

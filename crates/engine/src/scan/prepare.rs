@@ -158,7 +158,7 @@ pub(crate) struct Wanted<'p> {
 
 /// A part of a key column before it is numbered.
 enum Part<'s> {
-    /// With whether all its values will be asked for.
+    /// With whether all its values get numbers before the scan.
     Dict(Place<'s>, Arc<Dict>, bool),
     Bools(Place<'s>),
     Small(Place<'s>, Arc<CodeMap>),
@@ -224,7 +224,7 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     }
     let n_groups = plan.breakdowns.len();
     // Giving small numbers to all values must not cost more than the rows do; buckets need them.
-    let values_max = if plan.series { COMPACT_VALUES } else { rows.clamp(EAGER_VALUES, COMPACT_VALUES) };
+    let compact_max = if plan.series { COMPACT_VALUES } else { rows.clamp(EAGER_VALUES, COMPACT_VALUES) };
     let mut keys: Vec<KeyColumn> = Vec::new();
     let mut distinct_keys = vec![None; wanted.fields.len()];
     let mut field_of_key = wanted.fields.iter().enumerate().filter(|(_, (_, d))| *d).map(|(i, _)| i);
@@ -248,7 +248,7 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
         let place = keys.len();
         keys.push(match integers {
             Some((first, bound)) => number_integers(&mut kept, (k, place), first, bound),
-            None => number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, (raw, values_max)),
+            None => number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, (raw, compact_max)),
         });
     }
     let segments: Vec<Ready<'s>> = kept.into_iter().map(|d| d.ready).collect();
@@ -307,7 +307,8 @@ fn read_ahead(source: Source<'_>, ready: &Ready<'_>, plan: &Plan, key_fields: &[
         _ => None,
     };
     for place in key_fields.iter().filter_map(of_key).flatten() {
-        if share * n_rows >= 1.0 {
+        // Without conditions all dictionaries are on their way already.
+        if !plan.conditions.is_empty() && share * n_rows >= 1.0 {
             place.dict_ahead();
         }
         if is_likely(share) {
@@ -393,7 +394,7 @@ fn find_ints(column: &Place<'_>, base: i64, map: &CodeMap, ids: &ColumnIds) -> R
 }
 
 /// Gives the values of the `k`th key column their numbers; its parts go to `place` among those of each segment.
-fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<ColumnIds>, (raw, values_max): (bool, usize)) -> KeyColumn {
+fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<ColumnIds>, (raw, compact_max): (bool, usize)) -> KeyColumn {
     let values = |p: &Part<'_>| match p {
         Part::Dict(_, dict, _) => dict.len(),
         Part::Small(_, map) => map.n_complete(),
@@ -402,7 +403,7 @@ fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<Col
         Part::Raw(column) => column.n_present,
     };
     let n: usize = drafts.iter().flat_map(|d| &d.parts[k]).map(values).sum();
-    let compact = !raw && n <= values_max;
+    let compact = !raw && n <= compact_max;
     let mut locals = Locals { compact, map: HashMap::new(), ids: Vec::new() };
     for draft in &mut *drafts {
         let mut ready = Vec::new();

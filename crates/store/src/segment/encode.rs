@@ -249,6 +249,7 @@ fn sort_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &
     keys
 }
 
+/// Lists entries with keys by their bytes.
 fn key_by_bytes<'a>(codes: impl Iterator<Item = u32>, entry: &impl Fn(u32) -> &'a [u8], keyed: &mut Vec<(u64, u32)>) -> Keys {
     keyed.clear();
     keyed.extend(codes.map(|c| (0, c)));
