@@ -4,7 +4,7 @@
 
 use crate::check::{Names, check_expression, known_column};
 use crate::examples::{self, ExamplesRequest, SlowExample};
-use crate::intern::Caches;
+use crate::caches::Caches;
 use crate::memory::Budget;
 use crate::overlay::Overlays;
 use crate::plan::{Field, Plan};

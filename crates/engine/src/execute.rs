@@ -10,7 +10,7 @@ use crate::calc::heatmap::HeatPlan;
 use crate::calc::number::NumberPlan;
 use crate::calc::quantile::QuantilePlan;
 use crate::calc::{CalcPlan, FieldPlan};
-use crate::intern::Caches;
+use crate::caches::Caches;
 use crate::memory::Budget;
 use crate::partial::{self, Asked};
 use crate::plan::Plan;

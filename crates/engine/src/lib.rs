@@ -3,6 +3,7 @@
 //! Owns: what a question means. Never does: write anything, speak HTTP, read the wall clock.
 
 mod answer;
+mod caches;
 mod calc;
 mod check;
 mod contrast;
@@ -39,7 +40,7 @@ pub use contrast::{
 pub use engine::{Engine, EngineOptions, SavedField};
 pub use error::EngineError;
 pub use examples::{ExamplesRequest, SlowExample};
-pub use intern::Caches;
+pub use caches::Caches;
 pub use memory::Memory;
 pub use newest::FoundTraces;
 pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan, Relation};

@@ -4,7 +4,8 @@
 //! Never does: read anything of an event but its time and its trace.
 
 use crate::EngineError;
-use crate::intern::{Caches, Key};
+use crate::caches::Caches;
+use crate::intern::Key;
 use crate::plan::Plan;
 use crate::run::{Run, parallel};
 use crate::scan::apply::FilterBuffers;

@@ -2,7 +2,7 @@
 //!
 //! Owns: finding the rows of the answer while reading as little as possible. Never does: group or calculate.
 
-use crate::intern::Caches;
+use crate::caches::Caches;
 use crate::plan::{OrderKey, Plan};
 use crate::rank::compare;
 use crate::run::{Run, parallel};

@@ -19,7 +19,7 @@ pub(crate) use kept::Kept;
 
 use crate::EngineError;
 use crate::answer::Relations;
-use crate::intern::Caches;
+use crate::caches::Caches;
 use crate::plan::{Computation, Computed, Field, Plan};
 use crate::relatives::Relatives;
 use crate::run::Run;

@@ -5,7 +5,7 @@
 use super::build::{ColumnBuilder, Encoded};
 use super::{Fill, too_much};
 use crate::EngineError;
-use crate::intern::Caches;
+use crate::caches::Caches;
 use crate::plan::{Condition, Field, Relation};
 use crate::relatives::reach::NONE;
 use crate::run::Run;

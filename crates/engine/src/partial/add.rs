@@ -12,7 +12,7 @@ use crate::calc::count::SKIP;
 use crate::calc::pack::PackedStates;
 use crate::calc::quantile::EXACT;
 use crate::calc::{CalcPlan, States};
-use crate::intern::ColumnIds;
+use crate::caches::ColumnIds;
 use crate::scan::group::{GroupPlan, Groups};
 use crate::scan::keys::{KeyColumn, Numbering};
 use crate::view::{PackedValue, Table, View};

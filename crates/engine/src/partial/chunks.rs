@@ -2,7 +2,7 @@
 //!
 //! Owns: where the cuts are. Never does: know what is asked.
 
-use crate::intern::Caches;
+use crate::caches::Caches;
 use crate::plan::Plan;
 use crate::scan::place::Source;
 use hashbrown::HashMap;

@@ -6,7 +6,7 @@ use super::QUESTION_BYTES_MAX;
 use super::chunks::{Chunk, Chunks};
 use super::middle::Middle;
 use super::piece::Piece;
-use crate::intern::ColumnIds;
+use crate::caches::ColumnIds;
 use crate::plan::Plan;
 use crate::scan::place::Source;
 use hashbrown::HashMap;

@@ -20,7 +20,7 @@ pub(crate) use middle::BYTES_MAX as MIDDLE_BYTES_MAX;
 use crate::calc::CalcPlan;
 use crate::calc::pack::context;
 use crate::execute::{Fields, Question, Sizes, plan_calcs};
-use crate::intern::{Caches, ColumnIds};
+use crate::caches::{Caches, ColumnIds};
 use crate::memory::Budget;
 use crate::plan::Plan;
 use crate::run::{Run, parallel};

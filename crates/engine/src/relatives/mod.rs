@@ -16,7 +16,7 @@ pub(crate) use gather::Gathered;
 
 use crate::EngineError;
 use crate::answer::Relations;
-use crate::intern::Caches;
+use crate::caches::Caches;
 use crate::plan::{Condition, Field, Relation};
 use crate::run::{Run, parallel};
 use crate::scan::apply::FilterBuffers;

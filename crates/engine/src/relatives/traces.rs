@@ -4,7 +4,8 @@
 
 use super::reach::{NONE, Reach, Task};
 use crate::EngineError;
-use crate::intern::{Caches, ColumnIds, Key};
+use crate::caches::{Caches, ColumnIds};
+use crate::intern::Key;
 use crate::run::{Run, parallel};
 use crate::scan::dicts::{Unnumbered, number_dicts};
 use crate::scan::keys::{BlockRef, KeyBuffers, KeyPart, each_key, key_of_code};

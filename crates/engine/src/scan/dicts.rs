@@ -8,7 +8,8 @@
 
 use super::keys::key_of_code;
 use crate::EngineError;
-use crate::intern::{CodeMap, ColumnIds, InternBuffers, Key, SHARDS, Sorted};
+use crate::caches::{CodeMap, ColumnIds};
+use crate::intern::{SHARDS, Sorted, Values};
 use crate::run::{Run, parallel};
 use model::ColumnKind;
 use parking_lot::Mutex;
@@ -26,6 +27,8 @@ pub(crate) struct Unnumbered {
 
 /// Values that are numbered together, on average.
 const PART_VALUES: usize = 1 << 16;
+/// Bytes of dictionaries to a part, on average at most: texts have positions of 32 bits.
+const PART_BYTES: usize = 64 << 20;
 /// Values of the largest dictionary in a range.
 const RANGE_VALUES: usize = 256;
 
@@ -51,7 +54,8 @@ pub(crate) fn number_dicts(mut dicts: Vec<Unnumbered>, ids: &ColumnIds, run: &Ru
 fn number_alike(dicts: &[Unnumbered], ids: &ColumnIds, run: &Run) -> Result<(), EngineError> {
     let Some(largest) = dicts.first() else { return Ok(()) };
     let total: usize = dicts.iter().map(|d| d.dict.len()).sum();
-    let n_parts = total.div_ceil(PART_VALUES).min(largest.dict.len());
+    let bytes: usize = dicts.iter().map(|d| d.dict.memory()).sum();
+    let n_parts = total.div_ceil(PART_VALUES).max(bytes / PART_BYTES).min(largest.dict.len());
     // Where each part begins in each dictionary.
     let mut cuts: Vec<Vec<usize>> = vec![vec![0; dicts.len()]];
     for part in 1..n_parts {
@@ -62,20 +66,30 @@ fn number_alike(dicts: &[Unnumbered], ids: &ColumnIds, run: &Run) -> Result<(), 
     }
     cuts.push(dicts.iter().map(|d| d.dict.len()).collect());
     let tables: Mutex<Vec<Table>> = Mutex::default();
-    let parts = parallel(run.threads, n_parts, |part| {
+    let found = parallel(run.threads, n_parts, |part| {
         run.check()?;
         let mut table = tables.lock().pop().unwrap_or_default();
         let found = Part::find(dicts, (&cuts[part], &cuts[part + 1]), &mut table);
         tables.lock().push(table);
         Ok(found)
     });
-    let parts: Vec<Part> = parts.into_iter().collect::<Result<_, EngineError>>()?;
+    let (parts, values): (Vec<Part>, Vec<Values>) = found.into_iter().collect::<Result<_, EngineError>>()?;
     let threads = run.threads.min(total / VALUES_PER_THREAD + 1);
-    parallel(threads, SHARDS, |shard| {
-        let found = |part: usize, i: usize, id| parts[part].numbers[i].store(id, Ordering::Relaxed);
-        ids.interner.intern_shard(shard, parts.iter().map(|p| &p.sorted), found);
-    });
-    parallel(threads, parts.len(), |i| parts[i].write(dicts));
+    match ids.interner.intern_bulk(values) {
+        Ok(firsts) => {
+            parallel(threads, parts.len(), |i| parts[i].write(dicts, |place| firsts[i] + place));
+        }
+        Err(values) => {
+            ids.interner.table_bulk(threads);
+            let sorted = parallel(threads, values.len(), |i| Sorted::new(&values[i]));
+            let numbers: Vec<Vec<AtomicU32>> = values.iter().map(|v| (0..v.len()).map(|_| AtomicU32::new(0)).collect()).collect();
+            parallel(threads, SHARDS, |shard| {
+                let found = |part: usize, i: usize, number| numbers[part][i].store(number, Ordering::Relaxed);
+                ids.interner.intern_shard(shard, values.iter().zip(&sorted), found);
+            });
+            parallel(threads, parts.len(), |i| parts[i].write(dicts, |place| numbers[i][place as usize].load(Ordering::Relaxed)));
+        }
+    }
     dicts.iter().for_each(|d| d.map.complete(d.dict.len()));
     Ok(())
 }
@@ -108,8 +122,6 @@ struct Table {
     hashes: Vec<u64>,
     /// Dictionary and code of each.
     values: Vec<(u32, u32)>,
-    keys: Vec<Key>,
-    intern: InternBuffers,
 }
 
 /// A range of values, in all dictionaries.
@@ -118,13 +130,11 @@ struct Part {
     runs: Vec<(u32, Range<usize>)>,
     /// For each code, in the order of `runs`, the position of its value.
     places: Vec<u32>,
-    sorted: Sorted,
-    numbers: Vec<AtomicU32>,
 }
 
 impl Part {
-    /// What lies between two cuts.
-    fn find(dicts: &[Unnumbered], (from, to): (&[usize], &[usize]), table: &mut Table) -> Part {
+    /// What lies between two cuts, and its different values.
+    fn find(dicts: &[Unnumbered], (from, to): (&[usize], &[usize]), table: &mut Table) -> (Part, Values) {
         let n = from.iter().zip(to).map(|(a, b)| b - a).sum();
         let (mut runs, mut places) = (Vec::new(), Vec::with_capacity(n));
         table.hashes.clear();
@@ -146,28 +156,29 @@ impl Part {
             }
             find_equal(dicts, &runs[first..], table, &mut places);
         }
-        let Table { values, keys, intern, .. } = table;
-        let of = |(dict, code): (u32, u32)| (&dicts[dict as usize], code);
-        keys.clear();
-        keys.extend(values.iter().map(|v| {
-            let (d, code) = of(*v);
-            key_of_code(&d.dict, code, d.kind)
-        }));
-        let text = |i: usize| {
-            let (d, code) = of(values[i]);
-            d.dict.text_bytes(code).unwrap_or_default()
+        let of = |(dict, code): &(u32, u32)| (&dicts[*dict as usize].dict, *code);
+        let found = match key_of_code(&dicts[0].dict, 0, dicts[0].kind) {
+            key if key.is_text() => {
+                let text = |v| of(v).0.raw(of(v).1);
+                let mut texts = Vec::with_capacity(table.values.iter().map(|v| text(v).len()).sum());
+                let ends = table.values.iter().map(|v| {
+                    texts.extend_from_slice(text(v));
+                    texts.len() as u32
+                });
+                Values::Texts { ends: ends.collect(), texts }
+            }
+            key => Values::Ids(key.tag, table.values.iter().map(|v| of(v).0.id(of(v).1).unwrap_or_default()).collect()),
         };
-        let numbers = keys.iter().map(|_| AtomicU32::new(0)).collect();
-        Part { runs, places, sorted: Sorted::new(keys, text, intern), numbers }
+        (Part { runs, places }, found)
     }
 
     /// Writes what was found to the maps.
-    fn write(&self, dicts: &[Unnumbered]) {
+    fn write(&self, dicts: &[Unnumbered], number: impl Fn(u32) -> u32) {
         let mut places = self.places.iter();
         for (dict, codes) in &self.runs {
             let map = &dicts[*dict as usize].map;
             for (code, place) in codes.clone().zip(&mut places) {
-                map.set(code, self.numbers[*place as usize].load(Ordering::Relaxed));
+                map.set(code, number(*place));
             }
         }
     }
@@ -228,6 +239,7 @@ fn quick_hash(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::Cell;
+    use crate::intern::Key;
     use store::Segment;
 
     /// The dictionary of a column of one segment with these values.

@@ -5,7 +5,8 @@
 use super::place::Place;
 use super::select::{Rows, each_run, is_valid};
 use crate::EngineError;
-use crate::intern::{CodeMap, ColumnIds, InternBuffers, Key, UNSET};
+use crate::caches::{CodeMap, ColumnIds, UNSET};
+use crate::intern::{InternBuffers, Key};
 use model::ColumnKind;
 use std::sync::Arc;
 use store::Segment;

@@ -7,7 +7,7 @@ use super::group::{GroupPlan, Groups};
 use super::prepare::Prepared;
 use crate::calc::count::CellMap;
 use crate::calc::{CalcPlan, States};
-use crate::intern::Caches;
+use crate::caches::Caches;
 use crate::memory::Budget;
 use crate::run::Run;
 use crate::turns::Helper;

@@ -4,7 +4,8 @@
 
 use super::rows::{Ids, RowKind, Rows, Texts};
 use crate::EngineError;
-use crate::intern::{Caches, id_bits};
+use crate::caches::Caches;
+use crate::intern::id_bits;
 use crate::memory::Budget;
 use crate::plan::{Field, Plan};
 use crate::run::{Run, parallel};
