@@ -21,13 +21,15 @@ pub(crate) const UNSET: u32 = u32::MAX;
 #[derive(Debug)]
 pub(crate) struct CodeMap {
     ids: Box<[AtomicU32]>,
+    /// A question numbered what it met.
+    met: AtomicBool,
     /// Number of codes that occur, once all of those are numbered.
     complete: OnceLock<usize>,
 }
 
 impl CodeMap {
     pub(crate) fn new(n: usize) -> CodeMap {
-        CodeMap { ids: (0..n).map(|_| AtomicU32::new(UNSET)).collect(), complete: OnceLock::new() }
+        CodeMap { ids: (0..n).map(|_| AtomicU32::new(UNSET)).collect(), met: AtomicBool::new(false), complete: OnceLock::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -41,6 +43,11 @@ impl CodeMap {
 
     pub(crate) fn set(&self, code: usize, id: u32) {
         self.ids[code].store(id, Ordering::Relaxed);
+    }
+
+    /// Says that a question numbers what it meets; whether none did before.
+    pub(crate) fn meet(&self) -> bool {
+        !self.met.swap(true, Ordering::Relaxed)
     }
 
     /// Says that all codes that occur are numbered.

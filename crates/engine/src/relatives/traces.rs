@@ -8,7 +8,7 @@ use crate::caches::{Caches, ColumnIds};
 use crate::intern::Key;
 use crate::run::{Run, parallel};
 use crate::scan::dicts::{Unnumbered, number_dicts};
-use crate::scan::keys::{BlockRef, KeyBuffers, KeyPart, each_key, key_of_code};
+use crate::scan::keys::{BlockRef, KeyBuffers, KeyPart, LazyDict, each_key, key_of_code};
 use crate::scan::place::{Place, Source};
 use crate::scan::select::Rows;
 use model::columns::TRACE_ID;
@@ -38,17 +38,22 @@ impl Traces {
         // Numbers are kept between questions where dictionaries say which number each code has.
         let kept = caches.filter(|_| all_dict).map(|c| c.column(TRACE_ID));
         let ids: Arc<ColumnIds> = kept.filter(|ids| ids.interner.bound() <= reach.n_rows * 2 + NUMBERS_SPARE).unwrap_or_default();
-        let parts = parallel(run.threads, places.len(), |i| {
-            run.check()?;
-            let (rows, segment) = (reach.parts[i].rows, &source.segments[reach.parts[i].index]);
-            let most = (rows.1 - rows.0) * 2 > segment.n_rows();
-            places[i].iter().map(|p| Ok((part(*p, &ids)?, most))).collect::<Result<Vec<_>, EngineError>>()
-        });
-        let parts: Vec<Vec<(KeyPart<'_>, bool)>> = parts.into_iter().collect::<Result<_, EngineError>>()?;
-        number_dicts(parts.iter().flatten().filter(|(_, most)| *most).filter_map(|(p, _)| unnumbered(p)).collect(), &ids, run)?;
+        let (mut parts, mut all) = (Vec::with_capacity(places.len()), Vec::new());
+        for (of, places) in reach.parts.iter().zip(&places) {
+            let most = (of.rows.1 - of.rows.0) * 2 > source.segments[of.index].n_rows();
+            parts.push(places.iter().map(|place| part(*place, &ids)).collect::<Vec<_>>());
+            for part in parts.last().into_iter().flatten().filter(|_| most) {
+                if let KeyPart::Map { column, map, .. } = part
+                    && !map.is_complete()
+                {
+                    all.push(Unnumbered::new(column, Arc::clone(map))?);
+                }
+            }
+        }
+        number_dicts(all, &ids, run)?;
         let of_row = reach.array(run, 0, |task, scratch, out| {
             let (at, mut buffers) = (block_ref(source, task), KeyBuffers::default());
-            for (part, _) in &parts[task.part] {
+            for part in &parts[task.part] {
                 part.each_id(&ids, at, Rows::Range(task.rows.0, task.rows.1), &mut buffers, scratch, |i, id| {
                     if id != 0 {
                         out[i] = id as u32;
@@ -105,23 +110,12 @@ fn block_ref<'s>(source: Source<'s>, task: &Task) -> BlockRef<'s> {
     BlockRef { segment: &source.segments[task.index], block: task.block }
 }
 
-fn part<'s>(column: Place<'s>, ids: &ColumnIds) -> Result<KeyPart<'s>, EngineError> {
+fn part<'s>(column: Place<'s>, ids: &ColumnIds) -> KeyPart<'s> {
     if column.layout != Layout::Dict {
-        return Ok(KeyPart::Raw { column });
+        return KeyPart::Raw { column };
     }
-    let dict = column.dict()?;
-    let map = ids.map(column.segment, column.index, dict.len());
-    Ok(KeyPart::Map { column, map, dict })
-}
-
-/// The dictionary of a part, if its values have no numbers yet.
-fn unnumbered(part: &KeyPart<'_>) -> Option<Unnumbered> {
-    match part {
-        KeyPart::Map { column, map, dict } if !map.is_complete() => {
-            Some(Unnumbered { map: Arc::clone(map), dict: Arc::clone(dict), kind: column.kind })
-        }
-        _ => None,
-    }
+    let map = ids.map(column.segment, column.index, column.n_dict());
+    KeyPart::Map { column, map, dict: LazyDict::default() }
 }
 
 /// What makes two ids the same, in 64 bits: the id itself if it has no more, a hash if it has. 0 is none. Ids are compared within

@@ -1,34 +1,38 @@
 //! Numbers for all values of several dictionaries at once.
 //!
 //! Dictionaries are ascending, so what they have in common lies in the same ranges of values. Range by range, equal values
-//! are found in a table that fits a CPU's innermost cache; only what is then left, each value once, goes through the
-//! interner's large tables.
+//! are found in a table that fits a CPU's innermost cache. Of the dictionaries only a page each is decoded at a time: what
+//! is left of them in memory are the different values, once, and the numbers.
 //!
 //! Owns: finding equal values of dictionaries. Never does: read blocks.
 
-use super::keys::key_of_code;
+use super::place::Place;
 use crate::EngineError;
 use crate::caches::{CodeMap, ColumnIds};
-use crate::intern::{SHARDS, Sorted, Values};
+use crate::intern::{Key, SHARDS, Sorted, Values};
 use crate::run::{Run, parallel};
 use model::ColumnKind;
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use store::segment::Dict;
+use store::segment::{DictPages, Texts};
 
 /// A dictionary whose values have no numbers yet.
-pub(crate) struct Unnumbered {
+pub(crate) struct Unnumbered<'s> {
     pub(crate) map: Arc<CodeMap>,
-    pub(crate) dict: Arc<Dict>,
+    pub(crate) pages: DictPages<'s>,
     pub(crate) kind: ColumnKind,
 }
 
+impl<'s> Unnumbered<'s> {
+    pub(crate) fn new(place: &Place<'s>, map: Arc<CodeMap>) -> Result<Unnumbered<'s>, EngineError> {
+        Ok(Unnumbered { map, pages: place.dict_pages()?, kind: place.kind })
+    }
+}
+
 /// Values that are numbered together, on average.
-const PART_VALUES: usize = 1 << 16;
-/// Bytes of dictionaries to a part, on average at most: texts have positions of 32 bits.
-const PART_BYTES: usize = 64 << 20;
+const PART_VALUES: usize = 1 << 18;
 /// Values of the largest dictionary in a range.
 const RANGE_VALUES: usize = 256;
 
@@ -36,14 +40,14 @@ const RANGE_VALUES: usize = 256;
 const VALUES_PER_THREAD: usize = 1 << 15;
 
 /// Gives all values of these dictionaries their numbers.
-pub(crate) fn number_dicts(mut dicts: Vec<Unnumbered>, ids: &ColumnIds, run: &Run) -> Result<(), EngineError> {
+pub(crate) fn number_dicts(mut dicts: Vec<Unnumbered<'_>>, ids: &ColumnIds, run: &Run) -> Result<(), EngineError> {
     dicts.retain(|d| {
-        if d.dict.is_empty() {
+        if d.pages.len() == 0 {
             d.map.complete(0);
         }
-        !d.dict.is_empty()
+        d.pages.len() > 0
     });
-    dicts.sort_by_key(|d| (d.kind, std::cmp::Reverse(d.dict.len())));
+    dicts.sort_by_key(|d| (d.kind, std::cmp::Reverse(d.pages.len())));
     for alike in dicts.chunk_by(|a, b| a.kind == b.kind) {
         number_alike(alike, ids, run)?;
     }
@@ -51,30 +55,23 @@ pub(crate) fn number_dicts(mut dicts: Vec<Unnumbered>, ids: &ColumnIds, run: &Ru
 }
 
 /// Dictionaries of one kind, the largest first.
-fn number_alike(dicts: &[Unnumbered], ids: &ColumnIds, run: &Run) -> Result<(), EngineError> {
+fn number_alike(dicts: &[Unnumbered<'_>], ids: &ColumnIds, run: &Run) -> Result<(), EngineError> {
     let Some(largest) = dicts.first() else { return Ok(()) };
-    let total: usize = dicts.iter().map(|d| d.dict.len()).sum();
-    let bytes: usize = dicts.iter().map(|d| d.dict.memory()).sum();
-    let n_parts = total.div_ceil(PART_VALUES).max(bytes / PART_BYTES).min(largest.dict.len());
-    // Where each part begins in each dictionary.
-    let mut cuts: Vec<Vec<usize>> = vec![vec![0; dicts.len()]];
-    for part in 1..n_parts {
-        let first = largest.dict.len() * part / n_parts;
-        let text = largest.dict.raw(first as u32);
-        let cut = |d: &Unnumbered| first_from(&d.dict, 0..d.dict.len(), text);
-        cuts.push(std::iter::once(first).chain(dicts[1..].iter().map(cut)).collect());
-    }
-    cuts.push(dicts.iter().map(|d| d.dict.len()).collect());
+    let total: usize = dicts.iter().map(|d| d.pages.len()).sum();
+    let threads = run.threads.min(total / VALUES_PER_THREAD + 1);
+    // Parts begin where pages of the largest begin.
+    let n_pages = largest.pages.n_pages();
+    let n_parts = total.div_ceil(PART_VALUES).max(threads).min(n_pages);
+    let cuts: Vec<usize> = (0..=n_parts).map(|part| n_pages * part / n_parts).collect();
     let tables: Mutex<Vec<Table>> = Mutex::default();
-    let found = parallel(run.threads, n_parts, |part| {
+    let found = parallel(threads, n_parts, |part| {
         run.check()?;
         let mut table = tables.lock().pop().unwrap_or_default();
-        let found = Part::find(dicts, (&cuts[part], &cuts[part + 1]), &mut table);
+        let found = Part::find(dicts, cuts[part]..cuts[part + 1], &mut table, run);
         tables.lock().push(table);
-        Ok(found)
+        found
     });
     let (parts, values): (Vec<Part>, Vec<Values>) = found.into_iter().collect::<Result<_, EngineError>>()?;
-    let threads = run.threads.min(total / VALUES_PER_THREAD + 1);
     match ids.interner.intern_bulk(values) {
         Ok(firsts) => {
             parallel(threads, parts.len(), |i| parts[i].write(dicts, |place| firsts[i] + place));
@@ -90,38 +87,162 @@ fn number_alike(dicts: &[Unnumbered], ids: &ColumnIds, run: &Run) -> Result<(), 
             parallel(threads, parts.len(), |i| parts[i].write(dicts, |place| numbers[i][place as usize].load(Ordering::Relaxed)));
         }
     }
-    dicts.iter().for_each(|d| d.map.complete(d.dict.len()));
+    dicts.iter().for_each(|d| d.map.complete(d.pages.len()));
     Ok(())
 }
 
-/// The first code from which on values are not below `text`.
-fn first_from(dict: &Dict, within: Range<usize>, text: &[u8]) -> usize {
-    let (mut low, mut high) = (within.start, within.end);
-    // Near the start more often than not.
-    let mut step = 64;
-    while low + step < high {
-        if dict.raw((low + step) as u32) >= text {
-            high = low + step;
-            break;
-        }
-        low += step;
-        step *= 2;
-    }
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if dict.raw(middle as u32) < text { low = middle + 1 } else { high = middle }
-    }
-    low
+/// Neighbouring entries of a dictionary, those of some pages.
+struct Window<'d> {
+    pages: DictPages<'d>,
+    texts: Texts,
+    /// The code of the first.
+    first: usize,
+    /// The page after those.
+    next_page: usize,
+    /// The code from which on nothing was dealt with.
+    at: usize,
 }
 
-/// Open addressing: 0 is free, else a position in the values of a part, plus 1.
+impl<'d> Window<'d> {
+    /// From the first value that is not below `from`; `guess` is a page near it.
+    fn new(pages: DictPages<'d>, from: Option<&[u8]>, guess: usize) -> Result<Window<'d>, EngineError> {
+        let page = match from {
+            Some(from) => page_before(pages, from, guess)?,
+            None => 0,
+        };
+        let first = pages.first_code(page);
+        let mut window = Window { pages, texts: Texts::default(), first, next_page: page, at: first };
+        if let Some(from) = from {
+            window.at = window.until(Some(from))?;
+        }
+        Ok(window)
+    }
+
+    /// The code after the last.
+    fn end(&self) -> usize {
+        self.first + self.texts.len()
+    }
+
+    fn text(&self, code: usize) -> &[u8] {
+        self.texts.get((code - self.first) as u32)
+    }
+
+    /// Decodes a further page; whether there was one. Entries before `at` are dropped.
+    fn grow(&mut self) -> Result<bool, EngineError> {
+        if self.next_page == self.pages.n_pages() {
+            return Ok(false);
+        }
+        self.texts.drop_first(self.at - self.first);
+        self.first = self.at;
+        self.pages.append(self.next_page, &mut self.texts)?;
+        self.next_page += 1;
+        Ok(true)
+    }
+
+    /// The first code from `at` on whose value is not below `bound`; without one, the end of the dictionary.
+    fn until(&mut self, bound: Option<&[u8]>) -> Result<usize, EngineError> {
+        let mut from = self.at;
+        loop {
+            let end = self.end();
+            if let Some(bound) = bound.filter(|bound| from < end && self.text(end - 1) >= *bound) {
+                return Ok(self.first_from(from..end, bound));
+            }
+            from = end;
+            if !self.grow()? {
+                return Ok(end);
+            }
+        }
+    }
+
+    /// The first code of some from which on values are not below `text`.
+    fn first_from(&self, within: Range<usize>, text: &[u8]) -> usize {
+        let (mut low, mut high) = (within.start, within.end);
+        // Near the start more often than not.
+        let mut step = 64;
+        while low + step < high {
+            if self.text(low + step) >= text {
+                high = low + step;
+                break;
+            }
+            low += step;
+            step *= 2;
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if self.text(middle) < text { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+}
+
+/// The last page that begins with a value up to `text`, or the first; `guess` is one near it.
+fn page_before(pages: DictPages<'_>, text: &[u8], guess: usize) -> Result<usize, EngineError> {
+    let is_before = |page: usize| Ok::<bool, EngineError>(pages.first(page)?.as_slice() <= text);
+    let (mut low, mut high, mut step) = (0, pages.n_pages(), 1);
+    let guess = guess.min(high - 1);
+    if is_before(guess)? {
+        low = guess;
+        while low + step < high {
+            if !is_before(low + step)? {
+                high = low + step;
+                break;
+            }
+            low += step;
+            step *= 2;
+        }
+    } else {
+        high = guess;
+        while step < high {
+            if is_before(high - step)? {
+                low = high - step;
+                break;
+            }
+            high -= step;
+            step *= 2;
+        }
+    }
+    while low + 1 < high {
+        let middle = low + (high - low) / 2;
+        if is_before(middle)? { low = middle } else { high = middle }
+    }
+    Ok(low)
+}
+
+/// Open addressing: 0 is free, else a position in the values of a range, plus 1.
 #[derive(Default)]
 struct Table {
     slots: Vec<u32>,
-    /// Of the values of a part.
+    /// Of the values of a range.
     hashes: Vec<u64>,
-    /// Dictionary and code of each.
-    values: Vec<(u32, u32)>,
+}
+
+/// Different values, as bytes.
+#[derive(Default)]
+struct Different {
+    ends: Vec<u32>,
+    texts: Vec<u8>,
+}
+
+impl Different {
+    fn get(&self, i: usize) -> &[u8] {
+        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
+        &self.texts[start..self.ends[i] as usize]
+    }
+
+    fn push(&mut self, text: &[u8]) {
+        self.texts.extend_from_slice(text);
+        self.ends.push(self.texts.len() as u32);
+    }
+
+    fn values(mut self, kind: ColumnKind) -> Values {
+        if kind.id().is_some() {
+            let id = |i| self.get(i).iter().fold(0, |id, byte| id << 8 | u128::from(*byte));
+            return Values::Ids(Key::id(kind, 0).tag, (0..self.ends.len()).map(id).collect());
+        }
+        self.texts.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        Values::Texts { ends: self.ends, texts: self.texts }
+    }
 }
 
 /// A range of values, in all dictionaries.
@@ -133,47 +254,51 @@ struct Part {
 }
 
 impl Part {
-    /// What lies between two cuts, and its different values.
-    fn find(dicts: &[Unnumbered], (from, to): (&[usize], &[usize]), table: &mut Table) -> (Part, Values) {
-        let n = from.iter().zip(to).map(|(a, b)| b - a).sum();
-        let (mut runs, mut places) = (Vec::new(), Vec::with_capacity(n));
-        table.hashes.clear();
-        table.values.clear();
-        let mut at = from.to_vec();
-        while at[0] < to[0] {
-            let next = (at[0] + RANGE_VALUES).min(to[0]);
-            let first = runs.len();
-            for (i, d) in dicts.iter().enumerate() {
-                let end = match i {
-                    0 => next,
-                    _ if next == to[0] => to[i],
-                    _ => first_from(&d.dict, at[i]..to[i], dicts[0].dict.raw(next as u32)),
-                };
-                if at[i] < end {
-                    runs.push((i as u32, at[i]..end));
-                }
-                at[i] = end;
-            }
-            find_equal(dicts, &runs[first..], table, &mut places);
+    /// What lies on some pages of the first dictionary and between these values in the others, and its different values.
+    fn find(dicts: &[Unnumbered<'_>], own: Range<usize>, table: &mut Table, run: &Run) -> Result<(Part, Values), EngineError> {
+        let Unnumbered { pages, kind, .. } = dicts[0];
+        let n_pages = pages.n_pages();
+        let from = if own.start == 0 { None } else { Some(pages.first(own.start)?) };
+        let to = if own.end == n_pages { None } else { Some(pages.first(own.end)?) };
+        let (first, last) = (pages.first_code(own.start), pages.first_code(own.end));
+        let mut windows = vec![Window { pages, texts: Texts::default(), first, next_page: own.start, at: first }];
+        for d in &dicts[1..] {
+            windows.push(Window::new(d.pages, from.as_deref(), d.pages.n_pages() * own.start / n_pages)?);
         }
-        let of = |(dict, code): &(u32, u32)| (&dicts[*dict as usize].dict, *code);
-        let found = match key_of_code(&dicts[0].dict, 0, dicts[0].kind) {
-            key if key.is_text() => {
-                let text = |v| of(v).0.raw(of(v).1);
-                let mut texts = Vec::with_capacity(table.values.iter().map(|v| text(v).len()).sum());
-                let ends = table.values.iter().map(|v| {
-                    texts.extend_from_slice(text(v));
-                    texts.len() as u32
-                });
-                Values::Texts { ends: ends.collect(), texts }
+        let (mut runs, mut places, mut found) = (Vec::new(), Vec::with_capacity(last - first), Different::default());
+        while windows[0].at < last {
+            run.go_on()?;
+            let next = (windows[0].at + RANGE_VALUES).min(last);
+            while windows[0].end() <= next && windows[0].end() < last {
+                windows[0].grow()?;
             }
-            key => Values::Ids(key.tag, table.values.iter().map(|v| of(v).0.id(of(v).1).unwrap_or_default()).collect()),
-        };
-        (Part { runs, places }, found)
+            let bound = if next == last { to.clone() } else { Some(windows[0].text(next).to_vec()) };
+            let first = runs.len();
+            runs.push((0, windows[0].at..next));
+            for (i, window) in windows.iter_mut().enumerate().skip(1) {
+                let end = window.until(bound.as_deref())?;
+                if window.at < end {
+                    runs.push((i as u32, window.at..end));
+                }
+            }
+            find_equal(&windows, &runs[first..], table, &mut found, &mut places);
+            for (i, codes) in &runs[first..] {
+                windows[*i as usize].at = codes.end;
+            }
+            // Positions of texts have 32 bits.
+            if found.texts.len() > run.memory_bytes_max.min(u32::MAX as usize / 2) {
+                return Err(EngineError::Memory {
+                    limit: run.memory_bytes_max,
+                    what: "values to group by",
+                    hint: "filter more, group by other columns, or narrow the time range",
+                });
+            }
+        }
+        Ok((Part { runs, places }, found.values(kind)))
     }
 
     /// Writes what was found to the maps.
-    fn write(&self, dicts: &[Unnumbered], number: impl Fn(u32) -> u32) {
+    fn write(&self, dicts: &[Unnumbered<'_>], number: impl Fn(u32) -> u32) {
         let mut places = self.places.iter();
         for (dict, codes) in &self.runs {
             let map = &dicts[*dict as usize].map;
@@ -184,41 +309,41 @@ impl Part {
     }
 }
 
-/// Finds what is equal in some runs.
-fn find_equal(dicts: &[Unnumbered], runs: &[(u32, Range<usize>)], table: &mut Table, places: &mut Vec<u32>) {
-    let Table { slots, hashes, values, .. } = table;
+/// Finds what is equal in some runs, which have nothing in common with what was found before.
+fn find_equal(windows: &[Window<'_>], runs: &[(u32, Range<usize>)], table: &mut Table, found: &mut Different, places: &mut Vec<u32>) {
+    let Table { slots, hashes } = table;
+    let first = found.ends.len();
     if let [(dict, codes)] = runs {
         for code in codes.clone() {
-            places.push(values.len() as u32);
-            values.push((*dict, code as u32));
-            hashes.push(0);
+            places.push(found.ends.len() as u32);
+            found.push(windows[*dict as usize].text(code));
         }
         return;
     }
     let n: usize = runs.iter().map(|r| r.1.len()).sum();
     slots.clear();
     slots.resize((n * 2).next_power_of_two(), 0);
+    hashes.clear();
     let mask = slots.len() - 1;
     for (dict, codes) in runs {
-        let own = &dicts[*dict as usize].dict;
+        let window = &windows[*dict as usize];
         for code in codes.clone() {
-            let text = own.raw(code as u32);
+            let text = window.text(code);
             let hash = quick_hash(text);
             let mut at = hash as usize & mask;
             let place = loop {
                 let Some(place) = (slots[at] as usize).checked_sub(1) else {
-                    values.push((*dict, code as u32));
+                    found.push(text);
                     hashes.push(hash);
-                    slots[at] = values.len() as u32;
-                    break values.len() - 1;
+                    slots[at] = hashes.len() as u32;
+                    break hashes.len() - 1;
                 };
-                let (dict, code) = values[place];
-                if hashes[place] == hash && dicts[dict as usize].dict.raw(code) == text {
+                if hashes[place] == hash && found.get(first + place) == text {
                     break place;
                 }
                 at = (at + 1) & mask;
             };
-            places.push(place as u32);
+            places.push((first + place) as u32);
         }
     }
 }
@@ -239,11 +364,10 @@ fn quick_hash(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::Cell;
-    use crate::intern::Key;
     use store::Segment;
 
-    /// The dictionary of a column of one segment with these values.
-    fn dict(values: impl Iterator<Item = String>) -> (Arc<Dict>, ColumnKind) {
+    /// One segment with a column of these values.
+    fn segment(values: impl Iterator<Item = String>) -> Arc<Segment> {
         let mut builder = model::BatchBuilder::new();
         for (i, value) in values.enumerate() {
             // Twice each, so that ids get a dictionary, too.
@@ -254,38 +378,39 @@ mod tests {
                 builder.end((i * 2 + n) as i64, 1.0);
             }
         }
-        let segment = Segment::from_bytes(store::segment::encode(&builder.finish())).unwrap();
-        let column = segment.find("x").next().unwrap();
-        (segment.dict(&column).unwrap(), column.kind)
+        Arc::new(Segment::from_bytes(store::segment::encode(&builder.finish())).unwrap())
     }
 
     #[test]
     fn equal_values_get_one_number() {
         let long = "a long beginning that all of them have, ".repeat(8);
         let hex = |i: usize| format!("{:016x}", i * 1_000_003);
-        let dicts = [
-            dict((0..20_000).map(|i| format!("u{:06}", i * 3))),
-            dict((0..30_000).map(|i| format!("u{:06}", i * 2))),
-            dict((0..3_000).map(|i| format!("{long}{i}"))),
-            dict((0..100).map(|i| format!("{long}{}", i * 50))),
-            dict(std::iter::once("u000006".to_owned())),
-            dict((0..9_000).map(hex)),
-            dict((0..5_000).map(|i| hex(i * 7))),
+        let segments = [
+            segment((0..20_000).map(|i| format!("u{:06}", i * 3))),
+            segment((0..30_000).map(|i| format!("u{:06}", i * 2))),
+            // Before and behind all others, and between two of them.
+            segment((0..3_000).map(|i| format!("{long}{i}"))),
+            segment((0..100).map(|i| format!("{long}{}", i * 50)).chain((0..5_000).map(|i| format!("u0000061{i}")))),
+            segment((0..4_000).map(|i| format!("v{i}")).chain(std::iter::once("u000006".to_owned()))),
+            segment((0..3_000).map(|i| format!("v{}", i * 2))),
+            segment((0..9_000).map(hex)),
+            segment((0..5_000).map(|i| hex(i * 7))),
         ];
+        let places: Vec<Place<'_>> = segments.iter().flat_map(|s| Place::find(s, "x")).collect();
         for known in [false, true] {
             let ids = ColumnIds::default();
             if known {
                 ids.interner.intern(Key::text("u000006"), || "u000006");
                 ids.interner.intern(Key::text(&hex(7)), || "");
             }
-            let maps: Vec<Arc<CodeMap>> = dicts.iter().map(|(d, _)| Arc::new(CodeMap::new(d.len()))).collect();
-            let all = dicts.iter().zip(&maps);
-            let all = all.map(|((dict, kind), map)| Unnumbered { map: Arc::clone(map), dict: Arc::clone(dict), kind: *kind });
+            let maps: Vec<Arc<CodeMap>> = places.iter().map(|p| Arc::new(CodeMap::new(p.n_dict()))).collect();
+            let all = places.iter().zip(&maps).map(|(place, map)| Unnumbered::new(place, Arc::clone(map)).unwrap());
             number_dicts(all.collect(), &ids, &Run::new(0)).unwrap();
             let mut by_text = std::collections::HashMap::new();
             let mut scratch = String::new();
-            for ((dict, _), map) in dicts.iter().zip(&maps) {
+            for (place, map) in places.iter().zip(&maps) {
                 assert!(map.is_complete());
+                let dict = place.dict().unwrap();
                 for code in 0..dict.len() {
                     let (text, id) = (dict.text(code as u32, &mut scratch).to_owned(), map.get(code));
                     assert_eq!(ids.interner.value(id), Cell::Str(text.as_str().into()));

@@ -8,7 +8,7 @@ use crate::EngineError;
 use crate::caches::{CodeMap, ColumnIds, UNSET};
 use crate::intern::{InternBuffers, Key};
 use model::ColumnKind;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use store::Segment;
 use store::segment::{BLOCK_ROWS, Codes, Dict, Layout, Scratch, Valid};
 
@@ -70,7 +70,7 @@ pub(crate) enum KeyPart<'s> {
     /// Codes of text or truth values, by table.
     Codes { column: Place<'s>, ids: Box<[u32]> },
     /// Codes of a large dictionary, by the map that is kept between questions.
-    Map { column: Place<'s>, map: Arc<CodeMap>, dict: Arc<Dict> },
+    Map { column: Place<'s>, map: Arc<CodeMap>, dict: LazyDict },
     /// Integers of a small span, by table.
     Small { column: Place<'s>, base: i64, ids: Box<[u32]> },
     /// Integers, counted from this one.
@@ -91,30 +91,61 @@ pub(crate) struct KeyBuffers {
     intern: InternBuffers,
 }
 
-/// The number of a code of a large dictionary.
-#[inline(always)]
-fn mapped(map: &CodeMap, dict: &Dict, kind: ColumnKind, ids: &ColumnIds, code: usize) -> u64 {
-    if code >= map.len() {
-        return 0;
+/// A dictionary that is decoded when a value of it is asked for that has no number.
+#[derive(Debug, Default)]
+pub(crate) struct LazyDict(OnceLock<Arc<Dict>>);
+
+impl LazyDict {
+    fn get(&self, column: &Place<'_>) -> Result<&Arc<Dict>, EngineError> {
+        if let Some(dict) = self.0.get() {
+            return Ok(dict);
+        }
+        let dict = column.dict()?;
+        Ok(self.0.get_or_init(|| dict))
     }
-    match map.get(code) {
-        UNSET => u64::from(intern_code(map, dict, kind, ids, code)) + 1,
-        id => u64::from(id) + 1,
+}
+
+/// Numbers of the codes of a large dictionary.
+struct Mapped<'a, 's> {
+    column: &'a Place<'s>,
+    map: &'a CodeMap,
+    dict: &'a LazyDict,
+    ids: &'a ColumnIds,
+    failed: Option<EngineError>,
+}
+
+impl Mapped<'_, '_> {
+    #[inline(always)]
+    fn number(&mut self, code: usize) -> u64 {
+        if code >= self.map.len() {
+            return 0;
+        }
+        match self.map.get(code) {
+            UNSET => self.intern(code),
+            id => u64::from(id) + 1,
+        }
+    }
+
+    /// Numbers a code that no question has met before.
+    #[inline(never)]
+    fn intern(&mut self, code: usize) -> u64 {
+        let dict = match self.dict.get(self.column) {
+            Ok(dict) => dict,
+            Err(e) => {
+                self.failed = Some(e);
+                return 0;
+            }
+        };
+        let text = || dict.text_bytes(code as u32).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default();
+        let id = self.ids.interner.intern(key_of_code(dict, code as u32, self.column.kind), text);
+        self.map.set(code, id);
+        u64::from(id) + 1
     }
 }
 
 /// The identity of a code's value.
 pub(crate) fn key_of_code(dict: &Dict, code: u32, kind: ColumnKind) -> Key {
     dict.id(code).map_or_else(|| Key::text_hash(dict.hash_once(code)), |id| Key::id(kind, id))
-}
-
-/// Numbers a code that no question has met before.
-#[inline(never)]
-pub(crate) fn intern_code(map: &CodeMap, dict: &Dict, kind: ColumnKind, ids: &ColumnIds, code: usize) -> u32 {
-    let text = || dict.text_bytes(code as u32).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default();
-    let id = ids.interner.intern(key_of_code(dict, code as u32, kind), text);
-    map.set(code, id);
-    id
 }
 
 /// Where a block is.
@@ -152,19 +183,21 @@ impl KeyPart<'_> {
                 }
             }
             KeyPart::Map { column, map, dict } => {
-                let id = |code: usize| mapped(map, dict, column.kind, column_ids, code);
+                let mut mapped = Mapped { column, map, dict, ids: column_ids, failed: None };
                 if few {
-                    return each_code(column, block, rows, |i, code| f(i, id(code)));
-                }
-                match column.codes(block, scratch)? {
-                    Codes::Const(c) => {
-                        let id = id(c as usize);
-                        rows.each(|i, _| f(i, id));
+                    each_code(column, block, rows, |i, code| f(i, mapped.number(code)))?;
+                } else {
+                    match column.codes(block, scratch)? {
+                        Codes::Const(c) => {
+                            let id = mapped.number(c as usize);
+                            rows.each(|i, _| f(i, id));
+                        }
+                        Codes::U8(c) => rows.each_value(c, |i, c| f(i, mapped.number(c as usize))),
+                        Codes::U16(c) => rows.each_value(c, |i, c| f(i, mapped.number(c as usize))),
+                        Codes::U32(c) => rows.each_value(c, |i, c| f(i, mapped.number(c as usize))),
                     }
-                    Codes::U8(c) => rows.each_value(c, |i, c| f(i, id(c as usize))),
-                    Codes::U16(c) => rows.each_value(c, |i, c| f(i, id(c as usize))),
-                    Codes::U32(c) => rows.each_value(c, |i, c| f(i, id(c as usize))),
                 }
+                mapped.failed.map_or(Ok(()), Err)?;
             }
             KeyPart::Small { column, base, ids } => {
                 let id = |v: i64| u64::from(ids.get(v.wrapping_sub(*base) as usize).copied().unwrap_or(0));
@@ -199,7 +232,7 @@ impl KeyPart<'_> {
 }
 
 /// Codes of few rows; a missing cell is left out.
-fn each_code(column: &Place<'_>, block: usize, rows: Rows<'_>, mut f: impl FnMut(usize, usize)) -> Result<(), EngineError> {
+pub(super) fn each_code(column: &Place<'_>, block: usize, rows: Rows<'_>, mut f: impl FnMut(usize, usize)) -> Result<(), EngineError> {
     let mut failed = None;
     rows.each(|i, row| match column.code(block * BLOCK_ROWS + row) {
         Ok(Some(code)) => f(i, code as usize),

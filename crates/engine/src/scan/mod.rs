@@ -8,6 +8,7 @@ pub(crate) mod filter;
 pub(crate) mod group;
 pub(crate) mod keys;
 mod measure;
+mod met;
 mod numbers;
 pub(crate) mod pass;
 pub(crate) mod place;

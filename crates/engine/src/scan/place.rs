@@ -9,7 +9,7 @@ use crate::plan::Field;
 use model::{TimeNs, Value};
 use std::ops::Deref;
 use std::sync::Arc;
-use store::segment::{Codes, Column, Dict, Scratch, Valid};
+use store::segment::{Codes, Column, Dict, DictPages, Scratch, Valid};
 use store::{Segment, SegmentError};
 
 /// Where events come from.
@@ -91,6 +91,15 @@ impl<'s> Place<'s> {
 
     pub(crate) fn dict(&self) -> Result<Arc<Dict>, SegmentError> {
         self.segment.dict(&self.column)
+    }
+
+    /// The dictionary if it is decoded already.
+    pub(crate) fn known_dict(&self) -> Option<Arc<Dict>> {
+        self.segment.known_dict(&self.column)
+    }
+
+    pub(crate) fn dict_pages(&self) -> Result<DictPages<'s>, SegmentError> {
+        self.segment.dict_pages(&self.column)
     }
 
     /// Has the dictionary read from disk, without waiting for it.

@@ -5,7 +5,8 @@
 
 use super::dicts::{Unnumbered, number_dicts};
 use super::filter::{self, Filter};
-use super::keys::{KeyColumn, KeyPart, Numbering, intern_code};
+use super::keys::{KeyColumn, KeyPart, LazyDict, Numbering};
+use super::met::{self, Unmet};
 use super::place::{Place, Source};
 use crate::caches::{Caches, CodeMap, ColumnIds, UNSET};
 use crate::intern::Key;
@@ -18,7 +19,7 @@ use model::columns::{DURATION_MS, PARENT_ID};
 use model::query::Combination;
 use std::sync::Arc;
 use store::Segment;
-use store::segment::{BLOCK_ROWS, Dict, Layout, Scratch};
+use store::segment::{BLOCK_ROWS, Layout, Scratch};
 
 /// Values of a column in all segments together, up to which they get small numbers of their own per question.
 const COMPACT_VALUES: usize = 1 << 16;
@@ -159,8 +160,8 @@ pub(crate) struct Wanted<'p> {
 
 /// A part of a key column before it is numbered.
 enum Part<'s> {
-    /// With whether all its values get numbers before the scan.
-    Dict(Place<'s>, Arc<Dict>, bool),
+    /// With whether all its values get numbers before the scan, however many they are.
+    Dict(Place<'s>, bool),
     Bools(Place<'s>),
     Small(Place<'s>, Arc<CodeMap>),
     Raw(Place<'s>),
@@ -168,12 +169,16 @@ enum Part<'s> {
     Root(Vec<Place<'s>>),
 }
 
-impl<'s> Part<'s> {
-    /// The dictionary, if its values are to be numbered before the scan and are not yet.
-    fn unnumbered(&self, ids: &ColumnIds) -> Option<Unnumbered> {
-        let Part::Dict(column, dict, true) = self else { return None };
-        let map = ids.map(column.segment, column.index, dict.len());
-        (!map.is_complete()).then(|| Unnumbered { map, dict: Arc::clone(dict), kind: column.kind })
+impl Part<'_> {
+    /// At most so many different values.
+    fn n_values(&self) -> usize {
+        match self {
+            Part::Dict(column, _) => column.n_dict(),
+            Part::Small(_, map) => map.n_complete(),
+            Part::Bools(_) | Part::Root(_) => 2,
+            Part::Const(..) => 1,
+            Part::Raw(column) => column.n_present,
+        }
     }
 }
 
@@ -220,12 +225,15 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
     for (ready, parts) in ready.into_iter().zip(parts) {
         kept.push(Draft { ready, parts: parts? });
     }
-    for (k, ids) in cached.iter().enumerate() {
-        number_dicts(kept.iter().flat_map(|d| &d.parts[k]).filter_map(|p| p.unnumbered(ids)).collect(), ids, run)?;
-    }
     let n_groups = plan.breakdowns.len();
     // Giving small numbers to all values must not cost more than the rows do; buckets need them.
     let compact_max = if plan.series { COMPACT_VALUES } else { rows.clamp(EAGER_VALUES, COMPACT_VALUES) };
+    let compact = |k: usize| {
+        let parts = || kept.iter().flat_map(|d| &d.parts[k]);
+        !parts().any(|p| matches!(p, Part::Raw(_))) && parts().map(Part::n_values).sum::<usize>() <= compact_max
+    };
+    let compact: Vec<bool> = (0..cached.len()).map(compact).collect();
+    number_values(&kept, &cached, &compact, (plan.end_ns, threads), run)?;
     let mut keys: Vec<KeyColumn> = Vec::new();
     let mut distinct_keys = vec![None; wanted.fields.len()];
     let mut field_of_key = wanted.fields.iter().enumerate().filter(|(_, (_, d))| *d).map(|(i, _)| i);
@@ -249,7 +257,7 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
         let place = keys.len();
         keys.push(match integers {
             Some((first, bound)) => number_integers(&mut kept, (k, place), first, bound),
-            None => number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, (raw, compact_max)),
+            None => number(&mut kept, (k, place), if raw { Arc::default() } else { ids }, (raw, compact[k])),
         });
     }
     let segments: Vec<Ready<'s>> = kept.into_iter().map(|d| d.ready).collect();
@@ -353,9 +361,8 @@ fn parts<'s>(
 fn part<'s>(column: Place<'s>, ids: &ColumnIds, values_max: usize) -> Result<Part<'s>, EngineError> {
     Ok(match column.layout {
         Layout::Dict => {
-            let dict = column.dict()?;
-            let all = dict.len() <= values_max;
-            Part::Dict(column, dict, all)
+            let all = column.n_dict() <= values_max;
+            Part::Dict(column, all)
         }
         Layout::Bools => Part::Bools(column),
         Layout::Ints => match column.range {
@@ -394,17 +401,63 @@ fn find_ints(column: &Place<'_>, base: i64, map: &CodeMap, ids: &ColumnIds) -> R
     Ok(())
 }
 
-/// Gives the values of the `k`th key column their numbers; its parts go to `place` among those of each segment.
-fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<ColumnIds>, (raw, compact_max): (bool, usize)) -> KeyColumn {
-    let values = |p: &Part<'_>| match p {
-        Part::Dict(_, dict, _) => dict.len(),
-        Part::Small(_, map) => map.n_complete(),
-        Part::Bools(_) | Part::Root(_) => 2,
-        Part::Const(..) => 1,
-        Part::Raw(column) => column.n_present,
+/// Numbers values of dictionaries: all of those that are small, or wanted as a whole, and of others those that will be met.
+fn number_values<'s>(
+    drafts: &[Draft<'s>],
+    cached: &[Arc<ColumnIds>],
+    compact: &[bool],
+    (end_ns, threads): (TimeNs, usize),
+    run: &Run,
+) -> Result<(), EngineError> {
+    // Dictionaries without numbers beside values that have none in advance are numbered as they are met.
+    let is_raw = |k: usize| drafts.iter().any(|d| d.parts[k].iter().any(|p| matches!(p, Part::Raw(_))));
+    let columns: Vec<usize> = (0..cached.len()).filter(|k| !is_raw(*k)).collect();
+    let unnumbered = |draft: usize, k: usize| {
+        let mut found: Vec<(Place<'s>, Arc<CodeMap>, bool)> = Vec::new();
+        for part in &drafts[draft].parts[k] {
+            if let Part::Dict(column, all) = part {
+                let map = cached[k].map(column.segment, column.index, column.n_dict());
+                if !map.is_complete() {
+                    found.push((*column, map, *all || compact[k]));
+                }
+            }
+        }
+        found.into_iter()
     };
-    let n: usize = drafts.iter().flat_map(|d| &d.parts[k]).map(values).sum();
-    let compact = !raw && n <= compact_max;
+    for k in &columns {
+        let wholes = (0..drafts.len()).flat_map(|i| unnumbered(i, *k)).filter(|(.., all)| *all);
+        let wholes = wholes.map(|(column, map, _)| Unnumbered::new(&column, map)).collect::<Result<_, EngineError>>()?;
+        number_dicts(wholes, &cached[*k], run)?;
+    }
+    let met = parallel(threads, drafts.len(), |i| {
+        let mut unmet = Vec::new();
+        for k in &columns {
+            let of_column = unnumbered(i, *k).filter(|(column, map, all)| !all && map.meet() && column.known_dict().is_none());
+            unmet.extend(of_column.map(|(column, map, _)| (*k, Unmet::new(column, map))));
+        }
+        if !unmet.is_empty() {
+            met::meet(&drafts[i].ready, end_ns, &mut unmet, run)?;
+        }
+        Ok::<_, EngineError>(unmet)
+    });
+    let mut of_column: Vec<Vec<Unmet<'_>>> = cached.iter().map(|_| Vec::new()).collect();
+    for unmet in met {
+        unmet?.into_iter().for_each(|(k, unmet)| of_column[k].push(unmet));
+    }
+    for (unmet, ids) in of_column.iter().zip(cached) {
+        if met::are_few(unmet) {
+            parallel(threads, unmet.len(), |i| unmet[i].number(ids)).into_iter().collect::<Result<(), EngineError>>()?;
+        } else {
+            let all = unmet.iter().map(|u| Unnumbered::new(&u.column, Arc::clone(&u.map)));
+            number_dicts(all.collect::<Result<_, EngineError>>()?, ids, run)?;
+        }
+    }
+    Ok(())
+}
+
+/// Gives the values of the `k`th key column their numbers; its parts go to `place` among those of each segment.
+fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<ColumnIds>, (raw, compact): (bool, bool)) -> KeyColumn {
+    let n: usize = drafts.iter().flat_map(|d| &d.parts[k]).map(Part::n_values).sum();
     let mut locals = Locals { compact, map: HashMap::new(), ids: Vec::new() };
     for draft in &mut *drafts {
         let mut ready = Vec::new();
@@ -429,19 +482,14 @@ fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<Col
                     KeyPart::Small { column, base, ids: small.collect() }
                 }
                 Part::Raw(column) => KeyPart::Raw { column },
-                Part::Dict(column, dict, _) => {
-                    let map = ids.map(column.segment, column.index, dict.len());
+                Part::Dict(column, _) => {
+                    let map = ids.map(column.segment, column.index, column.n_dict());
                     if compact {
-                        let table = (0..dict.len()).map(|code| {
-                            let id = match map.get(code) {
-                                UNSET => intern_code(&map, &dict, column.kind, &ids, code),
-                                id => id,
-                            };
-                            locals.get(id)
-                        });
+                        // All are numbered.
+                        let table = (0..map.len()).map(|code| locals.get(map.get(code)));
                         KeyPart::Codes { column, ids: table.chain([0]).collect() }
                     } else {
-                        KeyPart::Map { column, map, dict }
+                        KeyPart::Map { column, map, dict: LazyDict::default() }
                     }
                 }
             });

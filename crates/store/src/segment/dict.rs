@@ -1,22 +1,21 @@
 //! Dictionaries: the distinct values of a column, ascending by bytes, each with its number of events.
 //!
-//! Text is front-coded in pages that are compressed one by one, so that one value can be read without the others.
-//! Owns: decoding, looking up (writing: `write`). Never does: decide which columns get a dictionary.
+//! Owns: decoded dictionaries, looking up (writing: `write`; a part of the values: `pages`). Never does: decide which columns get a dictionary.
 
+mod pages;
 mod write;
 
+pub use pages::DictPages;
+pub(super) use pages::{read_many, read_one};
 pub(super) use write::{Effort, TextBuffers, shared_prefix, write_histogram, write_ids, write_text};
 
 use super::SegmentError;
 use model::{ColumnKind, IdKind, hash128, write_id};
-use std::{
-    cell::RefCell,
-    sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
-    },
+use pages::read_text;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
 };
-use write::{PAGE_BYTES, PAGE_RECORD, SHARED_MAX};
 
 pub(super) fn get_varint(b: &mut &[u8]) -> Option<u32> {
     let mut v = 0u64;
@@ -49,16 +48,32 @@ pub(super) fn read_histogram(mut b: &[u8], n: usize) -> Result<Vec<(u32, u32)>, 
     go().ok_or_else(|| damaged("histogram"))
 }
 
-/// Texts one after the other, of one dictionary or of several.
+/// Entries one after the other, of one dictionary or of several.
 #[derive(Debug, Default)]
-pub(super) struct Texts {
+pub struct Texts {
     bytes: Vec<u8>,
     ends: Vec<u32>,
 }
 
 impl Texts {
-    pub(super) fn len(&self) -> usize {
+    /// How many they are.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+
+    /// Drops the first `n`.
+    pub fn drop_first(&mut self, n: usize) {
+        let Some(start) = n.checked_sub(1).map(|last| self.ends[last]) else { return };
+        self.bytes.drain(..start as usize);
+        self.ends.drain(..n);
+        self.ends.iter_mut().for_each(|end| *end -= start);
     }
 
     /// Bytes of memory.
@@ -66,13 +81,16 @@ impl Texts {
         self.bytes.len() + 4 * self.ends.len()
     }
 
-    pub(super) fn clear(&mut self) {
+    /// Drops all.
+    pub fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
     }
 
+    /// One of them.
+    #[must_use]
     #[inline]
-    pub(super) fn get(&self, i: u32) -> &[u8] {
+    pub fn get(&self, i: u32) -> &[u8] {
         let i = i as usize;
         let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
         &self.bytes[start..self.ends[i] as usize]
@@ -120,6 +138,12 @@ fn take_u32(b: &mut &[u8]) -> Option<u32> {
     take(b, 4)?.first_chunk().map(|c| u32::from_le_bytes(*c))
 }
 
+/// What comes after the counts.
+fn skip_counts(mut b: &[u8]) -> Option<&[u8]> {
+    let bytes = take_u32(&mut b)? as usize;
+    b.get(bytes.checked_add(4)?..)
+}
+
 fn sections(mut b: &[u8]) -> Option<Sections<'_>> {
     let bytes = take_u32(&mut b)? as usize;
     let crc = take_u32(&mut b)?;
@@ -127,146 +151,8 @@ fn sections(mut b: &[u8]) -> Option<Sections<'_>> {
     (crc32c::crc32c(counts) == crc).then_some(Sections { counts, rest: b })
 }
 
-#[derive(Clone, Copy)]
-struct Page<'a> {
-    first: usize,
-    stored: &'a [u8],
-    raw_bytes: usize,
-    crc: u32,
-}
-
-/// The page table, and the pages.
-fn page_table(mut b: &[u8]) -> Option<(&[u8], &[u8])> {
-    let n = take_u32(&mut b)? as usize;
-    let crc = take_u32(&mut b)?;
-    let table = take(&mut b, n.checked_mul(PAGE_RECORD)?)?;
-    (crc32c::crc32c(table) == crc).then_some((table, b))
-}
-
-fn page_of<'a>(mut record: &[u8], body: &'a [u8]) -> Option<Page<'a>> {
-    let r = &mut record;
-    let (first, start, bytes, raw_bytes, crc) = (take_u32(r)?, take_u32(r)?, take_u32(r)?, take_u32(r)?, take_u32(r)?);
-    let stored = body.get(start as usize..)?.get(..bytes as usize)?;
-    Some(Page { first: first as usize, stored, raw_bytes: raw_bytes as usize, crc })
-}
-
-fn pages(b: &[u8]) -> Option<Vec<Page<'_>>> {
-    let (table, body) = page_table(b)?;
-    table.chunks_exact(PAGE_RECORD).map(|record| page_of(record, body)).collect()
-}
-
-/// Largest page that a reader takes: [`PAGE_BYTES`] plus one entry of the largest field.
-const PAGE_RAW_MAX: usize = PAGE_BYTES + (2 << 20);
-
-thread_local! {
-    /// Setting one up costs more than opening a small page.
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
-}
-
-/// Opens pages one after the other.
-#[derive(Default)]
-struct Opener {
-    buffer: Vec<u8>,
-}
-
-impl Opener {
-    fn open<'a>(&'a mut self, page: Page<'a>) -> Option<&'a [u8]> {
-        if crc32c::crc32c(page.stored) != page.crc || page.raw_bytes > PAGE_RAW_MAX {
-            return None;
-        }
-        if page.stored.len() == page.raw_bytes {
-            return Some(page.stored);
-        }
-        self.buffer.clear();
-        self.buffer.reserve(page.raw_bytes);
-        DECOMPRESSOR.with_borrow_mut(|zstd| {
-            if zstd.is_none() {
-                *zstd = zstd::bulk::Decompressor::new().ok();
-            }
-            zstd.as_mut()?.decompress_to_buffer(page.stored, &mut self.buffer).ok()
-        })?;
-        (self.buffer.len() == page.raw_bytes).then_some(self.buffer.as_slice())
-    }
-}
-
-/// Calls `visit` with the entries of an open page, in order, until it answers false.
-fn walk(mut raw: &[u8], mut visit: impl FnMut(&[u8]) -> bool) -> Option<()> {
-    let mut text: Vec<u8> = Vec::new();
-    while !raw.is_empty() {
-        let shared = get_varint(&mut raw)? as usize;
-        let rest = get_varint(&mut raw)? as usize;
-        if shared > text.len() {
-            return None;
-        }
-        text.truncate(shared);
-        text.extend_from_slice(take(&mut raw, rest)?);
-        if !visit(&text) {
-            break;
-        }
-    }
-    Some(())
-}
-
 fn damaged(what: &str) -> SegmentError {
     SegmentError::Damaged { what: format!("dictionary ({what})") }
-}
-
-/// One text entry, decoding only its page.
-pub(super) fn read_one(b: &[u8], kind: ColumnKind, code: u32) -> Result<String, SegmentError> {
-    let go = || {
-        let rest = sections(b)?.rest;
-        if let Some(id) = kind.id() {
-            let raw = rest.get(4..)?.get(code as usize * id.width()..)?.get(..id.width())?;
-            let mut text = String::new();
-            write_id(id, raw, &mut text);
-            return Some(text);
-        }
-        let pages = pages(rest)?;
-        let at = pages.partition_point(|p| p.first <= code as usize).checked_sub(1)?;
-        let mut opener = Opener::default();
-        let raw = opener.open(pages[at])?;
-        let mut left = code as usize - pages[at].first;
-        let mut found = None;
-        walk(raw, |text| {
-            if left == 0 {
-                found = Some(String::from_utf8_lossy(text).into_owned());
-            }
-            left = left.wrapping_sub(1);
-            found.is_none()
-        })?;
-        found
-    };
-    go().ok_or_else(|| damaged("one value"))
-}
-
-/// Text entries by their codes, which ascend; each page is decoded once.
-pub(super) fn read_many(b: &[u8], kind: ColumnKind, codes: &[u32]) -> Result<Vec<String>, SegmentError> {
-    if kind.id().is_some() || codes.len() < 2 {
-        return codes.iter().map(|c| read_one(b, kind, *c)).collect();
-    }
-    let go = || {
-        let pages = pages(sections(b)?.rest)?;
-        let mut out = Vec::with_capacity(codes.len());
-        let mut opener = Opener::default();
-        let mut left = codes;
-        for (i, page) in pages.iter().enumerate() {
-            let end = pages.get(i + 1).map_or(usize::MAX, |p| p.first);
-            let (here, later) = left.split_at(left.partition_point(|c| (*c as usize) < end));
-            left = later;
-            let Some(last) = here.last() else { continue };
-            let mut wanted = here.iter().peekable();
-            let mut code = page.first as u32;
-            walk(opener.open(*page)?, |text| {
-                while wanted.next_if(|w| **w == code).is_some() {
-                    out.push(String::from_utf8_lossy(text).into_owned());
-                }
-                code += 1;
-                code <= *last
-            })?;
-        }
-        (out.len() == codes.len()).then_some(out)
-    };
-    go().ok_or_else(|| damaged("some values"))
 }
 
 impl Dict {
@@ -419,63 +305,6 @@ fn read_ids(mut b: &[u8], kind: IdKind, n: usize) -> Option<Values> {
     let crc = take_u32(&mut b)?;
     let raw = take(&mut b, n.checked_mul(kind.width())?)?;
     (crc32c::crc32c(raw) == crc).then(|| Values::Ids { kind, raw: raw.to_vec() })
-}
-
-/// Bytes that are copied at once, whether so many are meant or fewer.
-const COPY: usize = 16;
-
-/// Copies `n` bytes; where both sides have room, without asking how many they are.
-#[inline(always)]
-fn copy(from: &[u8], to: &mut [u8], n: usize) -> Option<()> {
-    match (from.first_chunk::<COPY>(), to.first_chunk_mut::<COPY>()) {
-        (Some(from), Some(to)) if n <= COPY => *to = *from,
-        _ => to.get_mut(..n)?.copy_from_slice(from.get(..n)?),
-    }
-    Some(())
-}
-
-/// Appends the texts of a dictionary of `n` entries, which probably take `raw_bytes`.
-fn read_text(b: &[u8], n: usize, raw_bytes: u64, texts: &mut Texts) -> Option<()> {
-    let (table, body) = page_table(b)?;
-    let pages = || table.chunks_exact(PAGE_RECORD).map(|record| page_of(record, body));
-    let Texts { bytes, ends } = texts;
-    let (first, n_before) = (bytes.len(), ends.len());
-    // As much as is needed at once: new memory is the larger part of what decoding costs.
-    let stored: usize = pages().map(|p| p.map_or(0, |p| p.raw_bytes.min(PAGE_RAW_MAX))).sum();
-    bytes.resize(first + usize::try_from(raw_bytes).ok()?.min(stored + n * SHARED_MAX) + 2 * COPY, 0);
-    ends.reserve(n.min(stored));
-    let mut opener = Opener::default();
-    let mut end = first;
-    for page in pages() {
-        let mut raw = opener.open(page?)?;
-        let mut start = end;
-        while !raw.is_empty() {
-            let (shared, rest) = match *raw {
-                [shared @ 0..0x80, rest @ 0..0x80, ..] => {
-                    raw = &raw[2..];
-                    (usize::from(shared), usize::from(rest))
-                }
-                _ => (get_varint(&mut raw)? as usize, get_varint(&mut raw)? as usize),
-            };
-            if start + shared > end || shared > SHARED_MAX || rest > raw.len() {
-                return None;
-            }
-            // Only a damaged directory says too little.
-            if bytes.len() < end + shared + rest + 2 * COPY {
-                bytes.resize((end + shared + rest + 2 * COPY).max(bytes.len() * 2), 0);
-            }
-            let (before, here) = bytes.split_at_mut(end);
-            copy(&before[start..], here, shared)?;
-            copy(raw, &mut here[shared..], rest)?;
-            raw = &raw[rest..];
-            start = end;
-            end += shared + rest;
-            ends.push(u32::try_from(end).ok()?);
-        }
-    }
-    bytes.truncate(end);
-    std::str::from_utf8(&bytes[first..]).ok()?;
-    (ends.len() - n_before == n).then_some(())
 }
 
 #[cfg(test)]

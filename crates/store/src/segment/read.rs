@@ -3,7 +3,7 @@
 //! Owns: turning damaged bytes into errors, never into panics or wrong cells. Never does: interpret the bytes of a block
 //! (`scan`, `gather`, `cell`).
 
-use super::dict::{Dict, Texts, read_histogram};
+use super::dict::{Dict, DictPages, Texts, read_histogram};
 use super::format::{BLOCK_BYTES, BlockMeta, COLUMN_BYTES, ColumnMeta, Presence, Trailer};
 use super::{BLOCK_ROWS, Column, Layout, SegmentError, cache, map};
 use model::TimeNs;
@@ -472,6 +472,19 @@ impl Segment {
     /// The dictionary of a `Dict` column: decoded on first use, then kept while the cache has room.
     pub fn dict(&self, column: &Column<'_>) -> Result<Arc<Dict>, SegmentError> {
         cache::dict(self.id, column.index, || self.read_dict(column))
+    }
+
+    /// The dictionary of a `Dict` column if it is decoded already.
+    #[must_use]
+    pub fn known_dict(&self, column: &Column<'_>) -> Option<Arc<Dict>> {
+        cache::known(self.id, column.index)
+    }
+
+    /// The dictionary of a `Dict` column, to decode some of it.
+    pub fn dict_pages(&self, column: &Column<'_>) -> Result<DictPages<'_>, SegmentError> {
+        let meta = self.entry(column.index as usize).ok_or_else(|| damaged("column entry"))?;
+        self.data.will_read(meta.dict_offset, meta.dict_bytes);
+        DictPages::of(self.dict_at(&meta)?, meta.kind, meta.n_dict as usize)
     }
 
     /// How many cells of a `Bools` column are true.

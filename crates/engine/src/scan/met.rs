@@ -1,0 +1,102 @@
+//! Numbers for the values that a question meets, where it meets few of a large dictionary.
+//!
+//! Which codes it meets is found first; then their values are read, and nothing else of the dictionary is kept. That is
+//! done once: a later question that meets others has the dictionary decoded as a whole, and kept.
+//!
+//! Owns: finding the codes, numbering their values. Never does: decide for which columns.
+
+use super::apply::FilterBuffers;
+use super::keys::{SINGLE_ROWS, each_code};
+use super::place::Place;
+use super::prepare::Ready;
+use crate::EngineError;
+use crate::caches::{CodeMap, ColumnIds, UNSET};
+use crate::intern::{InternBuffers, Key};
+use crate::run::Run;
+use model::{TimeNs, hash128};
+use std::sync::Arc;
+use store::segment::{Codes, Scratch};
+
+/// If more than one value in so many is met, all get numbers.
+const MET_SHARE: usize = 8;
+
+/// A column whose values are to be numbered, in one segment.
+pub(super) struct Unmet<'s> {
+    pub(super) column: Place<'s>,
+    pub(super) map: Arc<CodeMap>,
+    /// Codes that are met, as bits.
+    codes: Vec<u64>,
+}
+
+impl<'s> Unmet<'s> {
+    pub(super) fn new(column: Place<'s>, map: Arc<CodeMap>) -> Unmet<'s> {
+        let codes = vec![0; map.len() / 64 + 1];
+        Unmet { column, map, codes }
+    }
+
+    fn n_met(&self) -> usize {
+        self.codes.iter().map(|word| word.count_ones() as usize).sum()
+    }
+
+    /// Numbers the values that are met.
+    pub(super) fn number(&self, ids: &ColumnIds) -> Result<(), EngineError> {
+        let is_met = |code: &usize| self.codes[code / 64] >> (code % 64) & 1 == 1;
+        let codes = (0..self.map.len()).filter(|code| is_met(code) && self.map.get(*code) == UNSET);
+        let codes: Vec<u32> = codes.map(|code| code as u32).collect();
+        let kind = self.column.kind;
+        let (mut keys, mut texts, mut starts) = (Vec::with_capacity(codes.len()), Vec::new(), Vec::with_capacity(codes.len()));
+        self.column.dict_pages()?.read(&codes, |raw| {
+            starts.push(texts.len());
+            if kind.id().is_some() {
+                keys.push(Key::id(kind, raw.iter().fold(0, |id, byte| id << 8 | u128::from(*byte))));
+            } else {
+                keys.push(Key::text_hash(hash128(raw)));
+                texts.extend_from_slice(raw);
+            }
+        })?;
+        let text = |i: usize| &texts[starts[i]..starts.get(i + 1).copied().unwrap_or(texts.len())];
+        let number = |i: usize, number| self.map.set(codes[i] as usize, number);
+        ids.interner.intern_all(keys.len(), |i| keys[i], text, &mut InternBuffers::default(), number);
+        Ok(())
+    }
+}
+
+/// Whether a question meets so few values of a column that only those are worth numbers.
+pub(super) fn are_few(of_segments: &[Unmet<'_>]) -> bool {
+    let n_met: usize = of_segments.iter().map(Unmet::n_met).sum();
+    n_met <= of_segments.iter().map(|u| u.map.len()).sum::<usize>() / MET_SHARE
+}
+
+/// Finds what the rows of a segment up to a time have in some columns.
+pub(super) fn meet(ready: &Ready<'_>, end_ns: TimeNs, columns: &mut [(usize, Unmet<'_>)], run: &Run) -> Result<(), EngineError> {
+    let (mut scratch, mut buffers) = (Scratch::default(), FilterBuffers::default());
+    for block in 0..ready.segment.n_blocks() {
+        let (first, last) = ready.segment.block_times(block);
+        if first >= end_ns || last < ready.lead_ns {
+            continue;
+        }
+        run.check()?;
+        // All of the block: what the scan will look at is among it.
+        let n = ready.segment.block_rows(block);
+        scratch.want(0, n);
+        let rows = ready.filter.select(n, block, (0, n), &mut buffers, &mut scratch)?;
+        if rows.len() == 0 {
+            continue;
+        }
+        for (_, Unmet { column, codes, .. }) in &mut *columns {
+            // A missing cell has the code after the last.
+            let mut meet = |code: usize| codes[code / 64] |= 1 << (code % 64);
+            if rows.len() <= SINGLE_ROWS {
+                each_code(column, block, rows, |_, code| meet(code))?;
+                continue;
+            }
+            match column.codes(block, &mut scratch)? {
+                Codes::Const(c) => meet(c as usize),
+                Codes::U8(c) => rows.each_value(c, |_, c| meet(c as usize)),
+                Codes::U16(c) => rows.each_value(c, |_, c| meet(c as usize)),
+                Codes::U32(c) => rows.each_value(c, |_, c| meet(c as usize)),
+            }
+        }
+    }
+    Ok(())
+}
