@@ -6,6 +6,7 @@
 use crate::intern::Interner;
 use crate::overlay::Kept;
 use crate::partial::{MIDDLE_BYTES_MAX, Occupancy, Pieces};
+use crate::scan::Buffers;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
@@ -64,6 +65,9 @@ impl CodeMap {
     }
 }
 
+/// Buffers of threads (some MB each) that are kept between questions.
+const BUFFERS_KEPT: usize = 4;
+
 /// The map of a segment's column, for as long as the segment lives.
 type SegmentMap = (Weak<Segment>, Arc<CodeMap>);
 
@@ -120,7 +124,7 @@ pub struct Caches {
     columns: Mutex<HashMap<Arc<str>, Arc<ColumnIds>>>,
     tick: AtomicU64,
     pub(crate) overlays: Kept,
-    pub(crate) buffers: Mutex<Vec<crate::scan::Buffers>>,
+    buffers: Mutex<Vec<Buffers>>,
 }
 
 impl Default for Caches {
@@ -163,6 +167,19 @@ impl Caches {
     #[must_use]
     pub fn pieces_made(&self) -> u64 {
         self.pieces.made()
+    }
+
+    /// Buffers of an earlier thread, or new ones.
+    pub(crate) fn take_buffers(&self) -> Buffers {
+        self.buffers.lock().pop().unwrap_or_default()
+    }
+
+    /// Keeps buffers for a later thread.
+    pub(crate) fn keep_buffers(&self, buffers: Buffers) {
+        let mut kept = self.buffers.lock();
+        if kept.len() < BUFFERS_KEPT {
+            kept.push(buffers);
+        }
     }
 
     /// The numbers of a column.

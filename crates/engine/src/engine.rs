@@ -2,9 +2,9 @@
 //!
 //! Owns: which segments a question sees. Never does: the work itself.
 
+use crate::caches::Caches;
 use crate::check::{Names, check_expression, known_column};
 use crate::examples::{self, ExamplesRequest, SlowExample};
-use crate::caches::Caches;
 use crate::memory::Budget;
 use crate::overlay::Overlays;
 use crate::plan::{Field, Plan};

@@ -3,6 +3,7 @@
 //! Owns: the choice between one pass (groups and buckets together) and two (groups first, then the buckets of the
 //! groups in the answer). Never does: read blocks, rank groups.
 
+use crate::caches::Caches;
 use crate::calc::concurrency::ConcurrencyPlan;
 use crate::calc::count::{CellMap, SKIP};
 use crate::calc::distinct::DistinctPlan;
@@ -10,7 +11,6 @@ use crate::calc::heatmap::HeatPlan;
 use crate::calc::number::NumberPlan;
 use crate::calc::quantile::QuantilePlan;
 use crate::calc::{CalcPlan, FieldPlan};
-use crate::caches::Caches;
 use crate::memory::Budget;
 use crate::partial::{self, Asked};
 use crate::plan::Plan;

@@ -32,6 +32,7 @@ mod values;
 mod view;
 
 pub use answer::{Answer, Approximate, Cell, Heatmap, HeatmapScale, Meta, RawEvent, Relations, Row, Rows, Series};
+pub use caches::Caches;
 pub use check::{Columns, check, check_expression};
 pub use contrast::{
     ContrastAnswer, ContrastColumn, ContrastPlan, ContrastValue, Example, Finding, OnContrast, PopulationCount, Populations, Quantiles,
@@ -40,7 +41,6 @@ pub use contrast::{
 pub use engine::{Engine, EngineOptions, SavedField};
 pub use error::EngineError;
 pub use examples::{ExamplesRequest, SlowExample};
-pub use caches::Caches;
 pub use memory::Memory;
 pub use newest::FoundTraces;
 pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan, Relation};

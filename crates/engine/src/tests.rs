@@ -377,3 +377,41 @@ fn numbers_of_values_are_kept_between_questions_and_dropped_with_their_segments(
     run(&others, &plan, &knobs, &caches).unwrap();
     assert!(caches.bytes() < bytes, "the maps of closed segments go");
 }
+
+#[test]
+fn values_that_few_rows_have_are_read_alone() {
+    let n_users = 45_000;
+    let event =
+        |i: i64| (i * S, 1.0, json!({"user": format!("u{:05}", i % n_users), "trace.span_id": format!("{:016x}", i % n_users), "n": i}));
+    let events: Vec<_> = (0..n_users * 2).map(event).collect();
+    let segments: Vec<_> = events.chunks(n_users as usize).rev().map(segment).collect();
+    let decoded = |column: &str| segments.iter().filter(|s| s.find(column).any(|c| s.known_dict(&c).is_some())).count();
+    for (column, user) in [("user", (|i| format!("u{i:05}")) as fn(i64) -> String), ("trace.span_id", |i| format!("{i:016x}"))] {
+        let caches = Caches::default();
+        let ask = |from: i64, to: i64| {
+            let filters = json!([{"column": "n", "op": ">=", "value": from}, {"column": "n", "op": "<", "value": to}]);
+            let orders = json!([{"column": column, "order": "ascending"}]);
+            let spec =
+                json!({"breakdowns": [column], "calculations": [{"op": "COUNT"}], "filters": filters, "orders": orders, "limit": 10_000});
+            let knobs = Run { cache: false, ..Run::new(0) };
+            rows(&run(&segments, &plan(&segments, spec, &knobs).unwrap(), &knobs, &caches).unwrap())
+        };
+        let once = |users: std::ops::Range<i64>| users.map(|i| json!([user(i), 1]));
+        // Of both segments.
+        let (around, before) = (ask(n_users - 10, n_users + 10), decoded(column));
+        assert_eq!(around, Json::Array(once(0..10).chain(once(n_users - 10..n_users)).collect()));
+        assert_eq!(before, 0, "{column}");
+        // Known values, and others, for which the dictionaries are decoded.
+        assert_eq!(ask(5, 2_000), Json::Array(once(5..2_000).collect()));
+        assert_eq!(ask(n_users + 1, n_users + 3), Json::Array(once(1..3).collect()));
+        // So many that all get numbers.
+        let caches = Caches::default();
+        let spec = json!({"breakdowns": [column], "filters": [{"column": "n", "op": ">=", "value": 10_000}], "limit": 10_000,
+            "orders": [{"op": "COUNT", "order": "descending"}, {"column": column, "order": "descending"}]});
+        let knobs = Run { cache: false, ..Run::new(0) };
+        let answer = run(&segments, &plan(&segments, spec, &knobs).unwrap(), &knobs, &caches).unwrap();
+        assert_eq!(answer.meta.rows_matched, 80_000);
+        let top = Json::Array((0..10_000).map(|i| json!([user(n_users - 1 - i), 2])).collect());
+        assert_eq!(rows(&answer), top);
+    }
+}

@@ -59,10 +59,6 @@ impl Key {
         }
     }
 
-    pub(crate) fn is_text(self) -> bool {
-        self.tag == TEXT
-    }
-
     /// 64 bits: the id itself if it has no more, else a hash.
     pub(crate) fn short(self) -> u64 {
         if self.tag == HEX8 { self.bits as u64 } else { self.hash() }

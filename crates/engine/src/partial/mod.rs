@@ -17,10 +17,10 @@ pub(crate) use chunks::Occupancy;
 pub(crate) use keep::Pieces;
 pub(crate) use middle::BYTES_MAX as MIDDLE_BYTES_MAX;
 
+use crate::caches::{Caches, ColumnIds};
 use crate::calc::CalcPlan;
 use crate::calc::pack::context;
 use crate::execute::{Fields, Question, Sizes, plan_calcs};
-use crate::caches::{Caches, ColumnIds};
 use crate::memory::Budget;
 use crate::plan::Plan;
 use crate::run::{Run, parallel};

@@ -5,11 +5,11 @@
 
 use super::chunks::Chunk;
 use crate::EngineError;
+use crate::caches::ColumnIds;
 use crate::calc::count::CellMap;
 use crate::calc::pack::PackedStates;
 use crate::calc::{CalcPlan, States};
 use crate::execute::Question;
-use crate::caches::ColumnIds;
 use crate::intern::Key;
 use crate::scan::group::GroupPlan;
 use crate::scan::keys::{KeyColumn, Numbering};

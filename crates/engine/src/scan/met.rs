@@ -5,7 +5,7 @@
 //!
 //! Owns: finding the codes, numbering their values. Never does: decide for which columns.
 
-use super::apply::FilterBuffers;
+use super::Buffers;
 use super::keys::{SINGLE_ROWS, each_code};
 use super::place::Place;
 use super::prepare::Ready;
@@ -15,7 +15,7 @@ use crate::intern::{InternBuffers, Key};
 use crate::run::Run;
 use model::{TimeNs, hash128};
 use std::sync::Arc;
-use store::segment::{Codes, Scratch};
+use store::segment::Codes;
 
 /// If more than one value in so many is met, all get numbers.
 const MET_SHARE: usize = 8;
@@ -40,9 +40,17 @@ impl<'s> Unmet<'s> {
 
     /// Numbers the values that are met.
     pub(super) fn number(&self, ids: &ColumnIds) -> Result<(), EngineError> {
-        let is_met = |code: &usize| self.codes[code / 64] >> (code % 64) & 1 == 1;
-        let codes = (0..self.map.len()).filter(|code| is_met(code) && self.map.get(*code) == UNSET);
-        let codes: Vec<u32> = codes.map(|code| code as u32).collect();
+        let mut codes = Vec::with_capacity(self.n_met());
+        for (word, bits) in self.codes.iter().enumerate() {
+            let mut left = *bits;
+            while left != 0 {
+                let code = word * 64 + left.trailing_zeros() as usize;
+                if code < self.map.len() && self.map.get(code) == UNSET {
+                    codes.push(code as u32);
+                }
+                left &= left - 1;
+            }
+        }
         let kind = self.column.kind;
         let (mut keys, mut texts, mut starts) = (Vec::with_capacity(codes.len()), Vec::new(), Vec::with_capacity(codes.len()));
         self.column.dict_pages()?.read(&codes, |raw| {
@@ -68,8 +76,14 @@ pub(super) fn are_few(of_segments: &[Unmet<'_>]) -> bool {
 }
 
 /// Finds what the rows of a segment up to a time have in some columns.
-pub(super) fn meet(ready: &Ready<'_>, end_ns: TimeNs, columns: &mut [(usize, Unmet<'_>)], run: &Run) -> Result<(), EngineError> {
-    let (mut scratch, mut buffers) = (Scratch::default(), FilterBuffers::default());
+pub(super) fn meet(
+    ready: &Ready<'_>,
+    end_ns: TimeNs,
+    columns: &mut [(usize, Unmet<'_>)],
+    buffers: &mut Buffers,
+    run: &Run,
+) -> Result<(), EngineError> {
+    let Buffers { scratch, filter, .. } = buffers;
     for block in 0..ready.segment.n_blocks() {
         let (first, last) = ready.segment.block_times(block);
         if first >= end_ns || last < ready.lead_ns {
@@ -79,7 +93,7 @@ pub(super) fn meet(ready: &Ready<'_>, end_ns: TimeNs, columns: &mut [(usize, Unm
         // All of the block: what the scan will look at is among it.
         let n = ready.segment.block_rows(block);
         scratch.want(0, n);
-        let rows = ready.filter.select(n, block, (0, n), &mut buffers, &mut scratch)?;
+        let rows = ready.filter.select(n, block, (0, n), filter, scratch)?;
         if rows.len() == 0 {
             continue;
         }
@@ -90,7 +104,7 @@ pub(super) fn meet(ready: &Ready<'_>, end_ns: TimeNs, columns: &mut [(usize, Unm
                 each_code(column, block, rows, |_, code| meet(code))?;
                 continue;
             }
-            match column.codes(block, &mut scratch)? {
+            match column.codes(block, scratch)? {
                 Codes::Const(c) => meet(c as usize),
                 Codes::U8(c) => rows.each_value(c, |_, c| meet(c as usize)),
                 Codes::U16(c) => rows.each_value(c, |_, c| meet(c as usize)),

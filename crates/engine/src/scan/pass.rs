@@ -5,9 +5,9 @@
 use super::Worker;
 use super::group::{GroupPlan, Groups};
 use super::prepare::Prepared;
+use crate::caches::Caches;
 use crate::calc::count::CellMap;
 use crate::calc::{CalcPlan, States};
-use crate::caches::Caches;
 use crate::memory::Budget;
 use crate::run::Run;
 use crate::turns::Helper;
@@ -113,9 +113,6 @@ impl Found {
 /// Blocks that a thread takes at once, at most.
 const BLOCKS_AT_ONCE: usize = 8;
 
-/// Buffers of threads (some MB each) that are kept between questions.
-const BUFFERS_KEPT: usize = 4;
-
 /// Groups whose merging needs no memory worth counting.
 const FEW_GROUPS: usize = 4_096;
 
@@ -144,7 +141,7 @@ impl Pass<'_, '_> {
     /// Reads all planned blocks, or as many as the deadline allows.
     pub(crate) fn run(&self, run: &Run, budget: &Budget, caches: &Caches, on_found: Option<OnFound<'_>>) -> Result<Found, EngineError> {
         let threads = run.threads.min(self.units.len()).max(1);
-        let take = |_| Mutex::new(Worker::new(self, caches.buffers.lock().pop().unwrap_or_default()));
+        let take = |_| Mutex::new(Worker::new(self, caches.take_buffers()));
         let shared = Shared {
             next: AtomicUsize::new(0),
             stop: AtomicBool::new(false),
@@ -171,11 +168,7 @@ impl Pass<'_, '_> {
             let worker = worker.into_inner();
             let (rows_done, rows_scanned, rows_matched) = (worker.rows_done, worker.rows_scanned, worker.rows_matched);
             let (groups, states, buffers) = worker.into_buffers();
-            let mut kept = caches.buffers.lock();
-            if kept.len() < BUFFERS_KEPT {
-                kept.push(buffers);
-            }
-            drop(kept);
+            caches.keep_buffers(buffers);
             let part = Found { groups, states, rows_done, rows_scanned, rows_matched };
             // Many groups: what they are merged into grows while they are still there. Few are merged in place.
             if found.is_some() && error.is_none() && part.groups.as_ref().is_some_and(|g| g.len() > FEW_GROUPS) {

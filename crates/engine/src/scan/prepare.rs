@@ -233,7 +233,7 @@ pub(crate) fn prepare<'s>(source: Source<'s>, wanted: &Wanted<'_>, caches: &Cach
         !parts().any(|p| matches!(p, Part::Raw(_))) && parts().map(Part::n_values).sum::<usize>() <= compact_max
     };
     let compact: Vec<bool> = (0..cached.len()).map(compact).collect();
-    number_values(&kept, &cached, &compact, (plan.end_ns, threads), run)?;
+    number_values(&kept, &cached, &compact, (plan.end_ns, threads), caches, run)?;
     let mut keys: Vec<KeyColumn> = Vec::new();
     let mut distinct_keys = vec![None; wanted.fields.len()];
     let mut field_of_key = wanted.fields.iter().enumerate().filter(|(_, (_, d))| *d).map(|(i, _)| i);
@@ -407,6 +407,7 @@ fn number_values<'s>(
     cached: &[Arc<ColumnIds>],
     compact: &[bool],
     (end_ns, threads): (TimeNs, usize),
+    caches: &Caches,
     run: &Run,
 ) -> Result<(), EngineError> {
     // Dictionaries without numbers beside values that have none in advance are numbered as they are met.
@@ -436,7 +437,9 @@ fn number_values<'s>(
             unmet.extend(of_column.map(|(column, map, _)| (*k, Unmet::new(column, map))));
         }
         if !unmet.is_empty() {
-            met::meet(&drafts[i].ready, end_ns, &mut unmet, run)?;
+            let mut buffers = caches.take_buffers();
+            met::meet(&drafts[i].ready, end_ns, &mut unmet, &mut buffers, run)?;
+            caches.keep_buffers(buffers);
         }
         Ok::<_, EngineError>(unmet)
     });

@@ -339,6 +339,47 @@ mod tests {
                 assert_eq!(dict.hash(3), dict.hash_once(3));
                 assert_eq!(dict.id(3), None);
             }
+            let pages = DictPages::of(&bytes, ColumnKind::Str, texts.len()).unwrap();
+            assert!(pages.n_pages() > 2);
+            pages_agree(pages, |i| texts[i].as_bytes());
+            let in_table = bytes.len() - skip_counts(&bytes).unwrap().len() + 60;
+            bytes[in_table] ^= 1;
+            assert!(DictPages::of(&bytes, ColumnKind::Str, texts.len()).is_err());
         }
+    }
+
+    #[test]
+    fn ids_have_pages_too() {
+        let ids: Vec<u128> = (0..5_000).map(|i| i * 7).collect();
+        let mut bytes = Vec::new();
+        let raw: Vec<u8> = ids.iter().flat_map(|id| id.to_be_bytes()).collect();
+        write_ids(&vec![2; ids.len()], &raw, &mut bytes);
+        pages_agree(DictPages::of(&bytes, ColumnKind::Hex16, ids.len()).unwrap(), |i| &raw[i * 16..i * 16 + 16]);
+        *bytes.last_mut().unwrap() ^= 1;
+        assert!(DictPages::of(&bytes, ColumnKind::Hex16, ids.len()).is_err());
+    }
+
+    fn pages_agree<'a>(pages: DictPages<'_>, text: impl Fn(usize) -> &'a [u8]) {
+        let mut window = Texts::default();
+        for page in 0..pages.n_pages() {
+            let first = pages.first_code(page);
+            assert_eq!(pages.first(page).unwrap(), text(first));
+            // What was there before stays before it.
+            window.drop_first(window.len().saturating_sub(3));
+            let kept = window.len();
+            pages.append(page, &mut window).unwrap();
+            for i in 0..window.len() {
+                assert_eq!(window.get(i as u32), text(first - kept + i));
+            }
+        }
+        assert_eq!(pages.first_code(pages.n_pages()), pages.len());
+        for step in [1, 3, 1_000, 3_000] {
+            let codes: Vec<u32> = (0..pages.len() as u32).step_by(step).collect();
+            let mut left = codes.iter();
+            pages.read(&codes, |found| assert_eq!(found, text(*left.next().unwrap() as usize))).unwrap();
+            assert!(left.next().is_none());
+        }
+        assert!(pages.read(&[pages.len() as u32], |_| ()).is_err());
+        assert!(pages.first(pages.n_pages()).is_err() && pages.append(pages.n_pages(), &mut window).is_err());
     }
 }

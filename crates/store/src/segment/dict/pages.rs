@@ -66,24 +66,6 @@ impl Opener {
     }
 }
 
-/// Calls `visit` with the entries of an open page, in order, until it answers false.
-fn walk(mut raw: &[u8], mut visit: impl FnMut(&[u8]) -> bool) -> Option<()> {
-    let mut text: Vec<u8> = Vec::new();
-    while !raw.is_empty() {
-        let shared = get_varint(&mut raw)? as usize;
-        let rest = get_varint(&mut raw)? as usize;
-        if shared > text.len() {
-            return None;
-        }
-        text.truncate(shared);
-        text.extend_from_slice(take(&mut raw, rest)?);
-        if !visit(&text) {
-            break;
-        }
-    }
-    Some(())
-}
-
 /// One text entry, decoding only its page.
 pub(in crate::segment) fn read_one(b: &[u8], kind: ColumnKind, code: u32) -> Result<String, SegmentError> {
     let go = || {
@@ -185,12 +167,10 @@ impl<'s> DictPages<'s> {
             if let Some(id) = self.kind.id() {
                 return Some(self.body.get(page * PAGE_IDS * id.width()..)?.get(..id.width())?.to_vec());
             }
-            let mut first = Vec::new();
-            walk(Opener::default().open(self.page(page)?)?, |text| {
-                first.extend_from_slice(text);
-                false
-            })?;
-            Some(first)
+            let (mut opener, page) = (Opener::default(), self.page(page)?);
+            let mut raw = opener.open(page)?;
+            let (0, bytes) = (get_varint(&mut raw)?, get_varint(&mut raw)?) else { return None };
+            Some(raw.get(..bytes as usize)?.to_vec())
         };
         go().ok_or_else(|| damaged("first of a page"))
     }
@@ -211,7 +191,7 @@ impl<'s> DictPages<'s> {
                 None => {
                     let (mut opener, first) = (Opener::default(), texts.bytes.len());
                     let raw = opener.open(self.page(page)?)?;
-                    texts.bytes.resize(first + 2 * raw.len() + 2 * COPY, 0);
+                    make_room(raw, texts, first);
                     let end = append_page(raw, texts, first)?;
                     texts.bytes.truncate(end);
                 }
@@ -230,24 +210,21 @@ impl<'s> DictPages<'s> {
                     Some(())
                 });
             }
-            let (mut opener, mut left, mut page) = (Opener::default(), codes, 0);
+            let (mut opener, mut texts) = (Opener::default(), Texts::default());
+            let (mut left, mut page) = (codes, 0);
             while let Some(first) = left.first() {
                 page = self.page_with(*first as usize, page);
                 let end = if page + 1 < self.n_pages() { self.first_code(page + 1) } else { usize::MAX };
                 let (here, later) = left.split_at(left.partition_point(|c| (*c as usize) < end));
                 left = later;
+                texts.ends.clear();
                 let at = self.page(page)?;
-                let mut wanted = here.iter().peekable();
-                let mut code = at.first as u32;
-                walk(opener.open(at)?, |text| {
-                    while wanted.next_if(|w| **w == code).is_some() {
-                        visit(text);
-                    }
-                    code += 1;
-                    wanted.peek().is_some()
-                })?;
-                if wanted.peek().is_some() {
-                    return None;
+                let raw = opener.open(at)?;
+                make_room(raw, &mut texts, 0);
+                append_page(raw, &mut texts, 0)?;
+                for code in here {
+                    let i = (*code as usize).checked_sub(at.first).filter(|i| *i < texts.len())?;
+                    visit(texts.get(i as u32));
                 }
             }
             Some(())
@@ -269,7 +246,16 @@ fn copy(from: &[u8], to: &mut [u8], n: usize) -> Option<()> {
     Some(())
 }
 
-/// Appends the texts of a page to others, which end at `end`; answers where they end then. There may be room behind them.
+/// What entries share makes them longer than their page, mostly by less than this makes room for.
+fn make_room(raw: &[u8], texts: &mut Texts, end: usize) {
+    let likely = end + 2 * raw.len() + 2 * COPY;
+    if texts.bytes.len() < likely {
+        texts.bytes.resize(likely, 0);
+    }
+}
+
+/// Appends the texts of a page to others, which end at `end`; answers where they end then. There may be more bytes behind
+/// them, which mean nothing.
 fn append_page(mut raw: &[u8], Texts { bytes, ends }: &mut Texts, mut end: usize) -> Option<usize> {
     let mut start = end;
     while !raw.is_empty() {
