@@ -180,6 +180,9 @@ impl<'s> DictPages<'s> {
         let (from, to) = (self.first_code(page), self.first_code(page + 1));
         let mut go = || {
             let n_before = texts.len();
+            if page >= self.n_pages() {
+                return None;
+            }
             match self.kind.id() {
                 Some(id) => {
                     let raw = self.body.get(from * id.width()..to * id.width())?;
