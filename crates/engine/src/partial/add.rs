@@ -329,7 +329,7 @@ struct Bucket {
 
 /// Columns by whose numbers pieces are kept.
 fn key_columns(columns: &[Arc<ColumnIds>]) -> Vec<KeyColumn> {
-    let key = |ids: &Arc<ColumnIds>| KeyColumn { ids: Arc::clone(ids), numbering: Numbering::Interned, bound: u64::from(u32::MAX) };
+    let key = |ids: &Arc<ColumnIds>| KeyColumn::new(Arc::clone(ids), Numbering::Interned, u64::from(u32::MAX));
     columns.iter().map(key).collect()
 }
 

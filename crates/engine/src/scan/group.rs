@@ -357,7 +357,7 @@ mod tests {
 
     fn key(bound: u64, closed: bool) -> KeyColumn {
         let numbering = if closed { Numbering::Integers(0) } else { Numbering::Interned };
-        KeyColumn { ids: Arc::default(), numbering, bound }
+        KeyColumn::new(Arc::default(), numbering, bound)
     }
 
     /// Numbers rows the slow way.

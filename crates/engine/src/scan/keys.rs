@@ -8,6 +8,7 @@ use crate::EngineError;
 use crate::caches::{CodeMap, ColumnIds, UNSET};
 use crate::intern::{InternBuffers, Key};
 use model::ColumnKind;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use store::Segment;
 use store::segment::{BLOCK_ROWS, Codes, Dict, Layout, Scratch, Valid};
@@ -33,9 +34,15 @@ pub(crate) struct KeyColumn {
     pub(crate) numbering: Numbering,
     /// Numbers are below this; if they are interned they may grow beyond it.
     pub(crate) bound: u64,
+    /// Of the values of local numbers, those that were asked for.
+    hashes: OnceLock<Box<[AtomicU64]>>,
 }
 
 impl KeyColumn {
+    pub(crate) fn new(ids: Arc<ColumnIds>, numbering: Numbering, bound: u64) -> KeyColumn {
+        KeyColumn { ids, numbering, bound, hashes: OnceLock::new() }
+    }
+
     /// Whether numbers may grow beyond the bound.
     pub(crate) fn is_open(&self) -> bool {
         matches!(self.numbering, Numbering::Interned)
@@ -58,7 +65,19 @@ impl KeyColumn {
         let Some(id) = id.checked_sub(1) else { return 0 };
         match &self.numbering {
             Numbering::Interned => self.ids.interner.hash(id as u32),
-            Numbering::Local(locals) => locals.get(id as usize).map_or(0, |id| self.ids.interner.hash(*id)),
+            Numbering::Local(locals) => {
+                let Some(number) = locals.get(id as usize) else { return 0 };
+                // Many groups share the values of a small column.
+                let hashes = self.hashes.get_or_init(|| locals.iter().map(|_| AtomicU64::new(0)).collect());
+                match hashes[id as usize].load(Ordering::Relaxed) {
+                    0 => {
+                        let hash = self.ids.interner.hash(*number);
+                        hashes[id as usize].store(hash, Ordering::Relaxed);
+                        hash
+                    }
+                    hash => hash,
+                }
+            }
             Numbering::Integers(first) => Key::int(first.wrapping_add(id as i64)).hash(),
         }
     }

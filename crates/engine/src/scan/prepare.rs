@@ -504,7 +504,7 @@ fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<Col
     let bound = if compact { locals.ids.len() + 1 } else { ids.interner.bound() + 1 };
     let unmet = if compact || ids.interner.bound() > 0 { 0 } else { n };
     let numbering = if compact { Numbering::Local(locals.ids) } else { Numbering::Interned };
-    KeyColumn { ids, numbering, bound: (bound + unmet) as u64 }
+    KeyColumn::new(ids, numbering, (bound + unmet) as u64)
 }
 
 /// The first integer of a key column and the bound of its numbers, if it holds nothing but integers.
@@ -538,7 +538,7 @@ fn number_integers<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), fir
         });
         draft.ready.keys.push(columns.map(|column| KeyPart::Integers { column, first }).collect());
     }
-    KeyColumn { ids: Arc::default(), numbering: Numbering::Integers(first), bound }
+    KeyColumn::new(Arc::default(), Numbering::Integers(first), bound)
 }
 
 /// Numbers of one question.

@@ -195,7 +195,7 @@ impl<'s> DictPages<'s> {
                     let (mut opener, first) = (Opener::default(), texts.bytes.len());
                     let raw = opener.open(self.page(page)?)?;
                     make_room(raw, texts, first);
-                    let end = append_page(raw, texts, first)?;
+                    let end = append_page(raw, usize::MAX, texts, first)?;
                     texts.bytes.truncate(end);
                 }
             }
@@ -224,7 +224,8 @@ impl<'s> DictPages<'s> {
                 let at = self.page(page)?;
                 let raw = opener.open(at)?;
                 make_room(raw, &mut texts, 0);
-                append_page(raw, &mut texts, 0)?;
+                let n = (*here.last()? as usize + 1).checked_sub(at.first)?;
+                append_page(raw, n, &mut texts, 0)?;
                 for code in here {
                     let i = (*code as usize).checked_sub(at.first).filter(|i| *i < texts.len())?;
                     visit(texts.get(i as u32));
@@ -238,6 +239,7 @@ impl<'s> DictPages<'s> {
 
 /// Bytes that are copied at once, whether so many are meant or fewer.
 const COPY: usize = 16;
+const COPY_MAX: u8 = COPY as u8;
 
 /// Copies `n` bytes; where both sides have room, without asking how many they are.
 #[inline(always)]
@@ -257,11 +259,30 @@ fn make_room(raw: &[u8], texts: &mut Texts, end: usize) {
     }
 }
 
-/// Appends the texts of a page to others, which end at `end`; answers where they end then. There may be more bytes behind
-/// them, which mean nothing.
-fn append_page(mut raw: &[u8], Texts { bytes, ends }: &mut Texts, mut end: usize) -> Option<usize> {
+/// Appends up to `n_max` texts of a page to others, which end at `end`; answers where they end then. There may be more bytes
+/// behind them, which mean nothing.
+fn append_page(mut raw: &[u8], n_max: usize, Texts { bytes, ends }: &mut Texts, mut end: usize) -> Option<usize> {
     let mut start = end;
-    while !raw.is_empty() {
+    let last = ends.len().saturating_add(n_max);
+    while !raw.is_empty() && ends.len() < last {
+        // Most are short and have room around them: what is copied is not measured.
+        if let [shared @ 0..=COPY_MAX, rest @ 0..=COPY_MAX, own @ ..] = raw
+            && let Some(own_text) = own.first_chunk::<COPY>()
+            && let Some(room) = bytes.get_mut(start..end + 2 * COPY)
+        {
+            let (shared, rest, at) = (usize::from(*shared), usize::from(*rest), end - start);
+            if shared > at {
+                return None;
+            }
+            let before = *room.first_chunk::<COPY>()?;
+            *room.get_mut(at..)?.first_chunk_mut()? = before;
+            *room.get_mut(at + shared..)?.first_chunk_mut()? = *own_text;
+            raw = &own[rest..];
+            start = end;
+            end += shared + rest;
+            ends.push(u32::try_from(end).ok()?);
+            continue;
+        }
         let (shared, rest) = match *raw {
             [shared @ 0..0x80, rest @ 0..0x80, ..] => {
                 raw = &raw[2..];
@@ -297,7 +318,7 @@ pub(super) fn read_text(b: &[u8], n: usize, raw_bytes: u64, texts: &mut Texts) -
     texts.ends.reserve(n.min(stored));
     let (mut opener, mut end) = (Opener::default(), first);
     for page in pages() {
-        end = append_page(opener.open(page?)?, texts, end)?;
+        end = append_page(opener.open(page?)?, usize::MAX, texts, end)?;
     }
     texts.bytes.truncate(end);
     std::str::from_utf8(&texts.bytes[first..]).ok()?;
