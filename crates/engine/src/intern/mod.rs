@@ -12,6 +12,7 @@ use crate::Cell;
 use crate::run::parallel;
 use bulk::{Bulk, sort_by_shard};
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use key::TEXT;
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::OnceLock;
@@ -100,13 +101,12 @@ impl Open<'_> {
                 Key { tag: tags[at], bits: bits[at] }
             }
         };
-        if let Some(&number) = table.find(hash, |&number| key_of(number) == key) {
-            return number;
-        }
         let number = first + ((tags.len() as u32) << SHARD_BITS | which);
-        table.reserve(1, |&number| key_of(number).hash());
+        match table.entry(hash, |&number| key_of(number) == key, |&number| key_of(number).hash()) {
+            Entry::Occupied(known) => return *known.get(),
+            Entry::Vacant(free) => free.insert(number),
+        };
         self.shard.push(key, text());
-        self.shard.table.insert_unique(hash, number, |_| hash);
         number
     }
 }

@@ -253,7 +253,9 @@ impl Pass<'_, '_> {
     /// Keeps a thread's memory inside the budget.
     fn watch(&self, worker: &mut Worker, shared: &Shared<'_>) -> Result<(), EngineError> {
         let budget = shared.budget;
-        worker.settle(self);
+        if shared.next.load(Ordering::Relaxed) < self.units.len() {
+            worker.settle(self);
+        }
         let interned = self.interned_bytes().saturating_sub(shared.interned.0);
         if interned > 0 {
             let mut reserved = shared.interned.1.lock();

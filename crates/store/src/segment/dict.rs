@@ -342,6 +342,12 @@ mod tests {
             let pages = DictPages::of(&bytes, ColumnKind::Str, texts.len()).unwrap();
             assert!(pages.n_pages() > 2);
             pages_agree(pages, |i| texts[i].as_bytes());
+            for step in [1, 2_500] {
+                let codes: Vec<u32> = (0..texts.len() as u32).step_by(step).collect();
+                let found = read_many(&bytes, ColumnKind::Str, &codes).unwrap();
+                assert!(found.iter().zip(&codes).all(|(found, code)| *found == texts[*code as usize]));
+                assert_eq!(found.len(), codes.len());
+            }
             let in_table = bytes.len() - skip_counts(&bytes).unwrap().len() + 60;
             bytes[in_table] ^= 1;
             assert!(DictPages::of(&bytes, ColumnKind::Str, texts.len()).is_err());

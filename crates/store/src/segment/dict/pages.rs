@@ -153,7 +153,11 @@ impl<'s> DictPages<'s> {
 
     /// The page that a code lies on, which is not before another one.
     fn page_with(&self, code: usize, from: usize) -> usize {
+        // The next one more often than not.
         let (mut low, mut high) = (from, self.n_pages());
+        if from + 2 < high {
+            if self.first_code(from + 2) <= code { low = from + 2 } else { high = from + 2 }
+        }
         while low + 1 < high {
             let middle = low + (high - low) / 2;
             if self.first_code(middle) <= code { low = middle } else { high = middle }
@@ -167,10 +171,12 @@ impl<'s> DictPages<'s> {
             if let Some(id) = self.kind.id() {
                 return Some(self.body.get(page * PAGE_IDS * id.width()..)?.get(..id.width())?.to_vec());
             }
-            let (mut opener, page) = (Opener::default(), self.page(page)?);
-            let mut raw = opener.open(page)?;
-            let (0, bytes) = (get_varint(&mut raw)?, get_varint(&mut raw)?) else { return None };
-            Some(raw.get(..bytes as usize)?.to_vec())
+            let mut first = None;
+            walk(Opener::default().open(self.page(page)?)?, |text| {
+                first = Some(text.to_vec());
+                false
+            })?;
+            first
         };
         go().ok_or_else(|| damaged("first of a page"))
     }
@@ -195,7 +201,7 @@ impl<'s> DictPages<'s> {
                     let (mut opener, first) = (Opener::default(), texts.bytes.len());
                     let raw = opener.open(self.page(page)?)?;
                     make_room(raw, texts, first);
-                    let end = append_page(raw, usize::MAX, texts, first)?;
+                    let end = append_page(raw, texts, first)?;
                     texts.bytes.truncate(end);
                 }
             }
@@ -213,22 +219,24 @@ impl<'s> DictPages<'s> {
                     Some(())
                 });
             }
-            let (mut opener, mut texts) = (Opener::default(), Texts::default());
-            let (mut left, mut page) = (codes, 0);
+            let (mut opener, mut left, mut page) = (Opener::default(), codes, 0);
             while let Some(first) = left.first() {
                 page = self.page_with(*first as usize, page);
                 let end = if page + 1 < self.n_pages() { self.first_code(page + 1) } else { usize::MAX };
                 let (here, later) = left.split_at(left.partition_point(|c| (*c as usize) < end));
                 left = later;
-                texts.ends.clear();
                 let at = self.page(page)?;
-                let raw = opener.open(at)?;
-                make_room(raw, &mut texts, 0);
-                let n = (*here.last()? as usize + 1).checked_sub(at.first)?;
-                append_page(raw, n, &mut texts, 0)?;
-                for code in here {
-                    let i = (*code as usize).checked_sub(at.first).filter(|i| *i < texts.len())?;
-                    visit(texts.get(i as u32));
+                let (mut code, mut wanted) = (at.first as u32, here);
+                walk(opener.open(at)?, |text| {
+                    while let Some((_, others)) = wanted.split_first().filter(|(next, _)| **next == code) {
+                        visit(text);
+                        wanted = others;
+                    }
+                    code += 1;
+                    !wanted.is_empty()
+                })?;
+                if !wanted.is_empty() {
+                    return None;
                 }
             }
             Some(())
@@ -251,6 +259,29 @@ fn copy(from: &[u8], to: &mut [u8], n: usize) -> Option<()> {
     Some(())
 }
 
+/// Calls `visit` with the entries of an open page, in order, until it answers false.
+fn walk(mut raw: &[u8], mut visit: impl FnMut(&[u8]) -> bool) -> Option<()> {
+    // The entry, and room behind it.
+    let (mut text, mut len) = (vec![0; 4 * COPY], 0);
+    while !raw.is_empty() {
+        let (shared, rest) = (get_varint(&mut raw)? as usize, get_varint(&mut raw)? as usize);
+        let own = raw.get(..rest).filter(|_| shared <= len)?;
+        len = shared + rest;
+        match (raw.first_chunk::<COPY>(), text.get_mut(shared..).and_then(<[u8]>::first_chunk_mut)) {
+            (Some(own), Some(room)) if rest <= COPY => *room = *own,
+            _ => {
+                text.resize(text.len().max(len + COPY), 0);
+                text[shared..len].copy_from_slice(own);
+            }
+        }
+        raw = &raw[rest..];
+        if !visit(&text[..len]) {
+            break;
+        }
+    }
+    Some(())
+}
+
 /// What entries share makes them longer than their page, mostly by less than this makes room for.
 fn make_room(raw: &[u8], texts: &mut Texts, end: usize) {
     let likely = end + 2 * raw.len() + 2 * COPY;
@@ -259,12 +290,11 @@ fn make_room(raw: &[u8], texts: &mut Texts, end: usize) {
     }
 }
 
-/// Appends up to `n_max` texts of a page to others, which end at `end`; answers where they end then. There may be more bytes
-/// behind them, which mean nothing.
-fn append_page(mut raw: &[u8], n_max: usize, Texts { bytes, ends }: &mut Texts, mut end: usize) -> Option<usize> {
+/// Appends the texts of a page to others, which end at `end`; answers where they end then. There may be more bytes behind
+/// them, which mean nothing.
+fn append_page(mut raw: &[u8], Texts { bytes, ends }: &mut Texts, mut end: usize) -> Option<usize> {
     let mut start = end;
-    let last = ends.len().saturating_add(n_max);
-    while !raw.is_empty() && ends.len() < last {
+    while !raw.is_empty() {
         // Most are short and have room around them: what is copied is not measured.
         if let [shared @ 0..=COPY_MAX, rest @ 0..=COPY_MAX, own @ ..] = raw
             && let Some(own_text) = own.first_chunk::<COPY>()
@@ -318,7 +348,7 @@ pub(super) fn read_text(b: &[u8], n: usize, raw_bytes: u64, texts: &mut Texts) -
     texts.ends.reserve(n.min(stored));
     let (mut opener, mut end) = (Opener::default(), first);
     for page in pages() {
-        end = append_page(opener.open(page?)?, usize::MAX, texts, end)?;
+        end = append_page(opener.open(page?)?, texts, end)?;
     }
     texts.bytes.truncate(end);
     std::str::from_utf8(&texts.bytes[first..]).ok()?;
