@@ -225,6 +225,26 @@ pub struct Series<'a> {
 }
 
 impl Answer {
+    /// What comes behind results and series.
+    pub(crate) fn serialize_rest<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("start_time", &rfc3339(self.start_ns))?;
+        map.serialize_entry("end_time", &rfc3339(self.end_ns))?;
+        if let Some(ns) = self.granularity_ns {
+            map.serialize_entry("granularity", &Number(ns as f64 / 1e9))?;
+        }
+        if let Some(cells) = &self.totals {
+            map.serialize_entry("totals", &Data(self.row(cells)))?;
+            map.serialize_entry("total_series", &self.total_series_rows())?;
+        }
+        if let Some(cells) = &self.other {
+            map.serialize_entry("other", &Data(self.row(cells)))?;
+        }
+        if let Some(compare) = &self.compare {
+            map.serialize_entry("compare", compare)?;
+        }
+        map.serialize_entry("meta", &self.meta)
+    }
+
     /// The results, ready to be written.
     #[must_use]
     pub fn result_rows(&self) -> Rows<'_> {
@@ -440,22 +460,7 @@ impl Serialize for Answer {
             None => map.serialize_entry("results", &self.result_rows())?,
         }
         map.serialize_entry("series", &self.series_rows())?;
-        map.serialize_entry("start_time", &rfc3339(self.start_ns))?;
-        map.serialize_entry("end_time", &rfc3339(self.end_ns))?;
-        if let Some(ns) = self.granularity_ns {
-            map.serialize_entry("granularity", &Number(ns as f64 / 1e9))?;
-        }
-        if let Some(cells) = &self.totals {
-            map.serialize_entry("totals", &Data(self.row(cells)))?;
-            map.serialize_entry("total_series", &self.total_series_rows())?;
-        }
-        if let Some(cells) = &self.other {
-            map.serialize_entry("other", &Data(self.row(cells)))?;
-        }
-        if let Some(compare) = &self.compare {
-            map.serialize_entry("compare", compare)?;
-        }
-        map.serialize_entry("meta", &self.meta)?;
+        self.serialize_rest(&mut map)?;
         map.end()
     }
 }

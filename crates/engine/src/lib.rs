@@ -3,6 +3,7 @@
 //! Owns: what a question means. Never does: write anything, speak HTTP, read the wall clock.
 
 mod answer;
+mod answer_json;
 mod caches;
 mod calc;
 mod check;

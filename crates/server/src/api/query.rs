@@ -8,7 +8,7 @@ use crate::app::App;
 use crate::ask::{Question, ask, scope};
 use crate::body;
 use crate::error::Failure;
-use crate::route::{Answer, Call, bytes_response, empty, json_bytes};
+use crate::route::{Answer, Call, bytes_response, empty, not_json};
 use axum::body::Body;
 use axum::http::StatusCode;
 use engine::SeriesMode;
@@ -74,7 +74,7 @@ pub(crate) async fn query(call: Call, body: Body) -> Answer {
     let bytes = ask(&call.app, &run, request.question(&call.app), move |mut answer| {
         answer.meta.elapsed_ms = Some(record.elapsed().as_secs_f64() * 1e3);
         note_meta(&record, &answer.meta);
-        json_bytes(&answer)
+        answer.to_json().map_err(not_json)
     })
     .await?;
     Ok(bytes_response(StatusCode::OK, "application/json", bytes))
