@@ -27,6 +27,8 @@ const COMPACT_VALUES: usize = 1 << 16;
 const VALUES_PER_ROW: usize = 2;
 /// Dictionaries up to this size are numbered as a whole even if few rows may be asked for.
 const EAGER_VALUES: usize = 4096;
+/// Numbers up to which they are found by table, beside some per value.
+const DENSE_VALUES: usize = 1 << 12;
 /// Rows of a block that are expected to be asked for, from which on it is read from disk as a whole, beforehand.
 const LIKELY_ROWS: f64 = 32.0;
 /// A further thread makes segments ready for so many rows to be read: it has to be started.
@@ -461,7 +463,8 @@ fn number_values<'s>(
 /// Gives the values of the `k`th key column their numbers; its parts go to `place` among those of each segment.
 fn number<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), ids: Arc<ColumnIds>, (raw, compact): (bool, bool)) -> KeyColumn {
     let n: usize = drafts.iter().flat_map(|d| &d.parts[k]).map(Part::n_values).sum();
-    let mut locals = Locals { compact, map: HashMap::new(), ids: Vec::new() };
+    let dense = ids.interner.bound() <= DENSE_VALUES + 4 * n;
+    let mut locals = Locals { compact, dense, table: Vec::new(), map: HashMap::new(), ids: Vec::new() };
     for draft in &mut *drafts {
         let mut ready = Vec::new();
         for part in std::mem::take(&mut draft.parts[k]) {
@@ -544,6 +547,9 @@ fn number_integers<'s>(drafts: &mut [Draft<'s>], (k, place): (usize, usize), fir
 /// Numbers of one question.
 struct Locals {
     compact: bool,
+    /// Numbers lie close together: they are found by table.
+    dense: bool,
+    table: Vec<u32>,
     map: HashMap<u32, u32>,
     ids: Vec<u32>,
 }
@@ -553,11 +559,16 @@ impl Locals {
         if !self.compact {
             return id + 1;
         }
-        let ids = &mut self.ids;
-        *self.map.entry(id).or_insert_with(|| {
-            ids.push(id);
-            ids.len() as u32
-        })
+        let at = id as usize;
+        if self.dense && at >= self.table.len() {
+            self.table.resize((at + 1).next_power_of_two().max(256), 0);
+        }
+        let local = if self.dense { &mut self.table[at] } else { self.map.entry(id).or_default() };
+        if *local == 0 {
+            self.ids.push(id);
+            *local = self.ids.len() as u32;
+        }
+        *local
     }
 }
 
