@@ -294,7 +294,12 @@ impl Asked<'_> {
                     points.push((*time, position, i));
                 }
             }
-            points.sort_unstable();
+            if !points.is_sorted_by_key(|p| p.0) {
+                points.sort_by_key(|p| p.0);
+            }
+            for of_bucket in points.chunk_by_mut(|a, b| a.0 == b.0) {
+                of_bucket.sort_unstable_by_key(|p| (p.1, p.2));
+            }
             for (time, position, i) in &points {
                 answer.series.push((*time, row(&answer.results[*position as usize][..n_labels], &piece.points[*i].2)));
             }
@@ -347,22 +352,25 @@ struct Numbered {
 
 impl Numbered {
     fn of(pieces: &[&Piece], keys: &[KeyColumn]) -> Numbered {
+        let n_all: usize = pieces.iter().map(|p| p.groups.len()).sum();
+        let bound = pieces.iter().filter_map(|p| p.groups.iter().max()).max().map_or(0, |max| *max as usize + 1);
+        // By table, unless the numbers lie far apart; then nobody has to find them by hash.
+        if keys.len() == 1 && bound <= 64 * 1024 + 4 * n_all {
+            let (mut known, mut ids) = (vec![SKIP; bound], Vec::new());
+            let mut place = |id: &u32| {
+                let known = &mut known[*id as usize];
+                if *known == SKIP {
+                    *known = ids.len() as u32;
+                    ids.push(u64::from(*id));
+                }
+                *known
+            };
+            let places = pieces.iter().map(|p| p.groups.iter().map(&mut place).collect()).collect();
+            return Numbered { groups: Groups::of_one_column(group_plan(keys), ids), places };
+        }
         let mut groups = Groups::new(group_plan(keys), false, true);
-        let all = || pieces.iter().flat_map(|p| &p.groups);
         let places = match keys.len() {
             0 => pieces.iter().map(|p| vec![0; p.n_groups]).collect(),
-            // By table, unless the numbers lie far apart.
-            1 if all().max().is_none_or(|max| *max as usize <= 64 * 1024 + 4 * all().count()) => {
-                let mut known = vec![SKIP; all().max().map_or(0, |max| *max as usize + 1)];
-                let mut place = |id: &u32| {
-                    let known = &mut known[*id as usize];
-                    if *known == SKIP {
-                        *known = groups.insert(&[*id]);
-                    }
-                    *known
-                };
-                pieces.iter().map(|p| p.groups.iter().map(&mut place).collect()).collect()
-            }
             n => pieces.iter().map(|p| p.groups.chunks_exact(n).map(|ids| groups.insert(ids)).collect()).collect(),
         };
         Numbered { groups, places }

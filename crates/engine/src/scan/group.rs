@@ -170,6 +170,7 @@ impl Table {
     fn grow(&mut self) {
         let n = (self.slots.len() * 4).max(256);
         let n = if n > 1 << 22 { n / 2 } else { n };
+        let n = n.max((self.keys.len() * 2).next_power_of_two());
         self.slots = vec![(0, 0); n];
         for (i, key) in self.keys.iter().enumerate() {
             let mut at = self.place(*key);
@@ -210,6 +211,15 @@ impl Groups {
             GroupPlan::Tables(tables) => Index::Tables(vec![Table::default(); tables.len()]),
         };
         Groups { plan, index }
+    }
+
+    /// Groups of one column, by their different numbers. Slots are made when another group is inserted.
+    pub(crate) fn of_one_column(plan: Arc<GroupPlan>, ids: Vec<u64>) -> Groups {
+        debug_assert!(
+            matches!(&*plan, GroupPlan::Tables(plans) if matches!(&plans[..], [plan] if plan.len() == 1)),
+            "one column, by table"
+        );
+        Groups { plan, index: Index::Tables(vec![Table { slots: Vec::new(), keys: ids }]) }
     }
 
     /// Positions are below this.
@@ -439,6 +449,19 @@ mod tests {
                     }
                 }
             }
+        }
+    }
+
+    #[test]
+    fn groups_of_one_column_can_be_inserted_into() {
+        let plan = Arc::new(GroupPlan::tables(&[key(u64::from(u32::MAX), true)]));
+        let ids: Vec<u64> = (0..1000).map(|i| i * 7 % 1009).collect();
+        let mut groups = Groups::of_one_column(plan, ids.clone());
+        assert_eq!(groups.len(), ids.len());
+        assert_eq!(groups.insert(&[5000]), 1000);
+        for (at, id) in ids.iter().enumerate() {
+            assert_eq!(groups.ids(at, 1), [*id]);
+            assert_eq!(groups.insert(&[*id as u32]) as usize, at);
         }
     }
 
