@@ -10,6 +10,9 @@ const SAMPLE: u32 = 1 << 16;
 /// Standard error of a sampled count: at least half of [`SAMPLE`] values stay.
 pub(crate) const RELATIVE_ERROR: f64 = 0.0056;
 
+/// Cells, up to which their bits are counted once for all.
+const FEW_CELLS: usize = 64;
+
 /// How to keep the values of a column.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DistinctPlan {
@@ -296,6 +299,11 @@ impl Distinct {
     /// Makes counts ready; nothing is added after it.
     pub(crate) fn settle(&mut self) {
         match self {
+            // Of few cells, which are asked for several times each.
+            Distinct::Bits { bits, counts, .. } if bits.len() <= FEW_CELLS => {
+                counts.resize(bits.len(), None);
+                counts.iter_mut().zip(bits).filter(|(count, _)| count.is_none()).for_each(|(count, bits)| *count = Some(ones(bits)));
+            }
             Distinct::Bits { .. } => {}
             Distinct::Set(set) => set.settle(),
             Distinct::Lists(lists) => lists.iter_mut().for_each(|list| {

@@ -370,8 +370,10 @@ impl Quantiles {
         let work: usize = self.cells * self.plan.width() / 64 + (0..LISTS).map(|i| self.kept.len(i)).sum::<usize>();
         let mut values = vec![f64::NAN; self.cells * n_shares];
         let mut approximate = self.seen.contains(&EXACT);
+        // Further lists have no cells.
+        let n_lists = LISTS.min(self.cells);
         for (list, (of_list, crowded)) in
-            parallel(if work < 20_000 { 1 } else { threads }, LISTS, |list| self.solve_list(list)).iter().enumerate()
+            parallel(if work < 20_000 { 1 } else { threads }, n_lists, |list| self.solve_list(list)).iter().enumerate()
         {
             approximate |= *crowded;
             for (i, of_cell) in of_list.chunks_exact(n_shares).enumerate() {

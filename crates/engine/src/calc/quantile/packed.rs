@@ -4,7 +4,7 @@
 //! Owns: the packed form, which does not depend on the range of the numbers of a question. Never does: solve.
 
 use super::kept::Kept;
-use super::{EXACT, Quantiles, SHIFT, WINDOW_KEYS, middle_of};
+use super::{EXACT, Quantiles, SHIFT, WINDOW_KEYS, filled, middle_of};
 use crate::calc::count::SKIP;
 use crate::calc::number::ordered;
 
@@ -171,24 +171,37 @@ impl Quantiles {
             if many {
                 points.clear();
                 buckets.clear();
+                // Where in the tally there is something.
+                let (mut first, mut last) = (usize::MAX, 0);
                 for (value, weight) in kept {
                     if plan.linear.is_some() || value.abs() < f64::MIN_POSITIVE {
                         points.push((ordered(value), weight));
                         continue;
                     }
                     let key = (ordered(value) >> SHIFT) as u32;
-                    match tally.get_mut(key.wrapping_sub(plan.low) as usize) {
-                        Some(n) => *n += 1,
+                    let at = key.wrapping_sub(plan.low) as usize;
+                    match tally.get_mut(at) {
+                        Some(n) => {
+                            *n += 1;
+                            (first, last) = (first.min(at), last.max(at + 1));
+                        }
                         None => buckets.push((key, weight)),
                     }
                 }
                 if !tally.is_empty() {
                     if counted(cell) {
                         let counters = &self.whole[cell * width..(cell + 1) * width - 1];
-                        tally.iter_mut().zip(counters).for_each(|(n, more)| *n += more);
+                        let (from, to) = filled(counters, |n| *n != 0);
+                        if from < to {
+                            tally[from..to].iter_mut().zip(&counters[from..to]).for_each(|(n, more)| *n += more);
+                            (first, last) = (first.min(from), last.max(to));
+                        }
                     }
-                    each_filled(&tally, |key, n| buckets.push((plan.low + key as u32, f64::from(n))));
-                    tally.fill(0);
+                    if first < last {
+                        let low = plan.low + first as u32;
+                        each_filled(&tally[first..last], |key, n| buckets.push((low + key as u32, f64::from(n))));
+                        tally[first..last].fill(0);
+                    }
                 }
                 let mut counter = |key: usize, weight: f64| match plan.linear {
                     _ if key == width - 1 => points.push((ordered(0.0), weight)),
