@@ -9,6 +9,7 @@ pub(crate) mod group;
 pub(crate) mod keys;
 mod measure;
 mod met;
+mod numbering;
 mod numbers;
 pub(crate) mod pass;
 pub(crate) mod place;
