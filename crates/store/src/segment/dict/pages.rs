@@ -228,9 +228,9 @@ impl<'s> DictPages<'s> {
                 let at = self.page(page)?;
                 let (mut code, mut wanted) = (at.first as u32, here);
                 walk(opener.open(at)?, |text| {
-                    while let Some((_, others)) = wanted.split_first().filter(|(next, _)| **next == code) {
+                    while wanted.first() == Some(&code) {
                         visit(text);
-                        wanted = others;
+                        wanted = &wanted[1..];
                     }
                     code += 1;
                     !wanted.is_empty()
@@ -259,12 +259,22 @@ fn copy(from: &[u8], to: &mut [u8], n: usize) -> Option<()> {
     Some(())
 }
 
+/// How much of an entry is as in the one before, and how much is its own.
+#[inline(always)]
+fn lengths(raw: &mut &[u8]) -> Option<(usize, usize)> {
+    if let [shared @ 0..0x80, rest @ 0..0x80, own @ ..] = *raw {
+        *raw = own;
+        return Some((usize::from(*shared), usize::from(*rest)));
+    }
+    Some((get_varint(raw)? as usize, get_varint(raw)? as usize))
+}
+
 /// Calls `visit` with the entries of an open page, in order, until it answers false.
 fn walk(mut raw: &[u8], mut visit: impl FnMut(&[u8]) -> bool) -> Option<()> {
     // The entry, and room behind it.
     let (mut text, mut len) = (vec![0; 4 * COPY], 0);
     while !raw.is_empty() {
-        let (shared, rest) = (get_varint(&mut raw)? as usize, get_varint(&mut raw)? as usize);
+        let (shared, rest) = lengths(&mut raw)?;
         let own = raw.get(..rest).filter(|_| shared <= len)?;
         len = shared + rest;
         match (raw.first_chunk::<COPY>(), text.get_mut(shared..).and_then(<[u8]>::first_chunk_mut)) {
@@ -313,13 +323,7 @@ fn append_page(mut raw: &[u8], Texts { bytes, ends }: &mut Texts, mut end: usize
             ends.push(u32::try_from(end).ok()?);
             continue;
         }
-        let (shared, rest) = match *raw {
-            [shared @ 0..0x80, rest @ 0..0x80, ..] => {
-                raw = &raw[2..];
-                (usize::from(shared), usize::from(rest))
-            }
-            _ => (get_varint(&mut raw)? as usize, get_varint(&mut raw)? as usize),
-        };
+        let (shared, rest) = lengths(&mut raw)?;
         if start + shared > end || shared > SHARED_MAX || rest > raw.len() {
             return None;
         }
