@@ -26,13 +26,13 @@ GOALS = {q: .25 for q in ("Q1", "Q2", "Q2b", "Q4")} | {q: .33 for q in ("Q3", "Q
 ENGINES = {"duckdb": "DuckDB", "clickhouse": "ClickHouse", "wideye": "wideye"}
 
 
-def result(folder, rows, what):
-    """The newest result of a benchmark with so many events."""
-    paths = sorted(glob.glob(os.path.join(folder, f"*-{rows}-{what}.json")), key=os.path.getmtime)
-    if not paths:
-        return None
-    with open(paths[-1]) as f:
-        return json.load(f)
+def result(folder, rows, what, machine=None):
+    """The newest result of a benchmark with so many events, of one machine if it is named."""
+    found = []
+    for path in glob.glob(os.path.join(folder, f"*-{rows}-{what}.json")):
+        with open(path) as f:
+            found.append(json.load(f))
+    return max((r for r in found if machine in (None, r["machine"])), key=lambda r: r["date"], default=None)
 
 
 def markdown(head, rows, left=1):
@@ -93,7 +93,8 @@ def cold(folder, rows):
 
 def growth(folder, small, large):
     """How the times grow with the data."""
-    a, b = result(folder, small, "queries"), result(folder, large, "queries")
+    b = result(folder, large, "queries")
+    a = b and result(folder, small, "queries", b["machine"])
     if not a or not b:
         return None
     times = int(large) / int(small)
