@@ -59,6 +59,14 @@ impl Key {
         }
     }
 
+    /// The entry of a dictionary, as bytes: text, or a raw id.
+    pub(crate) fn of_entry(kind: ColumnKind, raw: &[u8]) -> Key {
+        if kind.id().is_none() {
+            return Key::text_hash(hash128(raw));
+        }
+        Key::id(kind, raw.iter().fold(0, |id, byte| id << 8 | u128::from(*byte)))
+    }
+
     /// 64 bits: the id itself if it has no more, else a hash.
     pub(crate) fn short(self) -> u64 {
         if self.tag == HEX8 { self.bits as u64 } else { self.hash() }

@@ -236,7 +236,7 @@ impl Different {
 
     fn values(mut self, kind: ColumnKind) -> Values {
         if kind.id().is_some() {
-            let id = |i| self.get(i).iter().fold(0, |id, byte| id << 8 | u128::from(*byte));
+            let id = |i| Key::of_entry(kind, self.get(i)).bits;
             return Values::Ids(Key::id(kind, 0).tag, (0..self.ends.len()).map(id).collect());
         }
         self.texts.shrink_to_fit();

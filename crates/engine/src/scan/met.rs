@@ -13,7 +13,7 @@ use crate::EngineError;
 use crate::caches::{CodeMap, ColumnIds, UNSET};
 use crate::intern::{InternBuffers, Key};
 use crate::run::Run;
-use model::{TimeNs, hash128};
+use model::TimeNs;
 use std::sync::Arc;
 use store::segment::Codes;
 
@@ -55,10 +55,8 @@ impl<'s> Unmet<'s> {
         let (mut keys, mut texts, mut starts) = (Vec::with_capacity(codes.len()), Vec::new(), Vec::with_capacity(codes.len()));
         self.column.dict_pages()?.read(&codes, |raw| {
             starts.push(texts.len());
-            if kind.id().is_some() {
-                keys.push(Key::id(kind, raw.iter().fold(0, |id, byte| id << 8 | u128::from(*byte))));
-            } else {
-                keys.push(Key::text_hash(hash128(raw)));
+            keys.push(Key::of_entry(kind, raw));
+            if kind.id().is_none() {
                 texts.extend_from_slice(raw);
             }
         })?;
