@@ -9,6 +9,7 @@ use crate::partial::{MIDDLE_BYTES_MAX, Occupancy, Pieces};
 use crate::scan::Buffers;
 use hashbrown::HashMap;
 use parking_lot::Mutex;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use store::Segment;
@@ -21,6 +22,7 @@ pub(crate) const UNSET: u32 = u32::MAX;
 /// From the codes of a dictionary (or the offsets of small integers) to numbers, filled as needed.
 #[derive(Debug)]
 pub(crate) struct CodeMap {
+    /// Numbers plus 1; 0: [`UNSET`]. Memory that comes zeroed is not touched before it is needed.
     ids: Box<[AtomicU32]>,
     /// A question numbered what it met.
     met: AtomicBool,
@@ -30,7 +32,8 @@ pub(crate) struct CodeMap {
 
 impl CodeMap {
     pub(crate) fn new(n: usize) -> CodeMap {
-        CodeMap { ids: (0..n).map(|_| AtomicU32::new(UNSET)).collect(), met: AtomicBool::new(false), complete: OnceLock::new() }
+        let ids = vec![0; n].into_iter().map(AtomicU32::new).collect();
+        CodeMap { ids, met: AtomicBool::new(false), complete: OnceLock::new() }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -39,11 +42,18 @@ impl CodeMap {
 
     /// The number of a code, or [`UNSET`].
     pub(crate) fn get(&self, code: usize) -> u32 {
-        self.ids[code].load(Ordering::Relaxed)
+        self.ids[code].load(Ordering::Relaxed).wrapping_sub(1)
     }
 
     pub(crate) fn set(&self, code: usize, id: u32) {
-        self.ids[code].store(id, Ordering::Relaxed);
+        self.ids[code].store(id.wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Puts others in the place of the numbers of some codes.
+    pub(crate) fn renumber(&self, codes: Range<usize>, number: impl Fn(u32) -> u32) {
+        for id in &self.ids[codes] {
+            id.store(number(id.load(Ordering::Relaxed).wrapping_sub(1)).wrapping_add(1), Ordering::Relaxed);
+        }
     }
 
     /// Says that a question numbers what it meets; whether none did before.
@@ -96,6 +106,12 @@ impl ColumnIds {
             *map = Arc::new(CodeMap::new(len));
         }
         Arc::clone(map)
+    }
+
+    /// Takes in the map of a column of a segment, in the place of one that may be there.
+    pub(crate) fn keep_map(&self, segment: &Arc<Segment>, column: u32, map: CodeMap) {
+        self.grown.store(true, Ordering::Relaxed);
+        self.maps.lock().insert((segment.id(), column), (Arc::downgrade(segment), Arc::new(map)));
     }
 
     /// Drops the maps of segments that are gone, if new ones came; answers the bytes that stay.

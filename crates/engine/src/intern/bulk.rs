@@ -13,11 +13,11 @@ use model::hash128;
 #[derive(Debug)]
 pub(crate) enum Values {
     Texts {
-        ends: Vec<u32>,
-        texts: Vec<u8>,
+        ends: Box<[u32]>,
+        texts: Box<[u8]>,
     },
     /// With the tag of their keys.
-    Ids(u8, Vec<u128>),
+    Ids(u8, Box<[u128]>),
 }
 
 impl Values {
@@ -37,8 +37,8 @@ impl Values {
 
     fn bytes(&self) -> usize {
         match self {
-            Values::Texts { ends, texts } => ends.capacity() * 4 + texts.capacity(),
-            Values::Ids(_, ids) => ids.capacity() * 16,
+            Values::Texts { ends, texts } => ends.len() * 4 + texts.len(),
+            Values::Ids(_, ids) => ids.len() * 16,
         }
     }
 
@@ -57,6 +57,14 @@ impl Values {
         match self {
             Values::Texts { .. } => Key::text_hash(hash128(self.text(i))),
             Values::Ids(tag, ids) => Key { tag: *tag, bits: ids[i] },
+        }
+    }
+
+    /// Whether a value is this one; to hash a text would take longer than to compare it.
+    fn is<'t>(&self, i: usize, key: Key, text: impl Fn() -> &'t [u8]) -> bool {
+        match self {
+            Values::Texts { .. } => key.tag == TEXT && self.text(i) == text(),
+            Values::Ids(tag, ids) => *tag == key.tag && ids[i] == key.bits,
         }
     }
 }
@@ -147,6 +155,12 @@ impl Bulk {
     pub(super) fn key(&self, number: u32) -> Key {
         let (list, i) = self.place(number);
         list.key(i)
+    }
+
+    /// Whether a number's value is this one.
+    pub(super) fn is<'t>(&self, number: u32, key: Key, text: impl Fn() -> &'t [u8]) -> bool {
+        let (list, i) = self.place(number);
+        list.is(i, key, text)
     }
 
     pub(super) fn text(&self, number: u32) -> &[u8] {

@@ -91,18 +91,23 @@ struct Open<'a> {
 
 impl Open<'_> {
     /// The number of a value, new or known.
-    fn intern<'t>(&mut self, hash: u64, key: Key, text: impl FnOnce() -> &'t [u8]) -> u32 {
+    fn intern<'t>(&mut self, hash: u64, key: Key, text: impl Fn() -> &'t [u8]) -> u32 {
         let (first, which) = (self.bulk.map_or(0, Bulk::len), self.which as u32);
         let Shard { table, tags, bits, .. } = &mut *self.shard;
-        let key_of = |number: u32| match (number.checked_sub(first), self.bulk) {
-            (None, Some(bulk)) => bulk.key(number),
-            (at, _) => {
-                let at = (at.unwrap_or_default() >> SHARD_BITS) as usize;
-                Key { tag: tags[at], bits: bits[at] }
-            }
+        let key_in_shard = |at: Option<u32>| {
+            let at = (at.unwrap_or_default() >> SHARD_BITS) as usize;
+            Key { tag: tags[at], bits: bits[at] }
+        };
+        let is_same = |number: &u32| match (number.checked_sub(first), self.bulk) {
+            (None, Some(bulk)) => bulk.is(*number, key, &text),
+            (at, _) => key_in_shard(at) == key,
+        };
+        let hash_of = |number: &u32| match (number.checked_sub(first), self.bulk) {
+            (None, Some(bulk)) => bulk.key(*number).hash(),
+            (at, _) => key_in_shard(at).hash(),
         };
         let number = first + ((tags.len() as u32) << SHARD_BITS | which);
-        match table.entry(hash, |&number| key_of(number) == key, |&number| key_of(number).hash()) {
+        match table.entry(hash, is_same, hash_of) {
             Entry::Occupied(known) => return *known.get(),
             Entry::Vacant(free) => free.insert(number),
         };
@@ -155,8 +160,8 @@ impl Interner {
         }
     }
 
-    /// The number of a value, new or known. `text` is asked for new texts only.
-    pub(crate) fn intern<'t>(&self, key: Key, text: impl FnOnce() -> &'t str) -> u32 {
+    /// The number of a value, new or known. `text` is asked for texts only.
+    pub(crate) fn intern<'t>(&self, key: Key, text: impl Fn() -> &'t str) -> u32 {
         let hash = key.hash();
         self.open(shard_of(hash)).intern(hash, key, || text().as_bytes())
     }
@@ -283,7 +288,7 @@ mod tests {
                 texts.extend_from_slice(text(i).as_bytes());
                 texts.len() as u32
             });
-            Values::Texts { ends: ends.collect(), texts }
+            Values::Texts { ends: ends.collect(), texts: texts.into() }
         };
         let interner = Interner::default();
         assert_eq!(interner.intern_bulk(vec![list(0, 700), list(700, 1500)]).unwrap(), [0, 700]);
@@ -304,10 +309,11 @@ mod tests {
             is_value(1000 + i, *number);
             assert_eq!(*number < 1500, i < 500);
             assert!((*number as usize) < interner.bound());
-            assert_eq!(interner.intern(Key::text(&text(1000 + i)), || unreachable!()), *number);
+            let text = text(1000 + i);
+            assert_eq!(interner.intern(Key::text(&text), || &text), *number);
         }
         let other = Interner::default();
-        let ids = Values::Ids(Key::text("0123456789abcdef").tag, vec![0x0123_4567_89ab_cdef, 7]);
+        let ids = Values::Ids(Key::text("0123456789abcdef").tag, [0x0123_4567_89ab_cdef, 7].into());
         assert_eq!(other.intern_bulk(vec![list(0, 0), ids]).unwrap(), [0, 0]);
         assert_eq!(other.value(0), Cell::Str("0123456789abcdef".into()));
         assert_eq!(other.intern(Key::text("0000000000000007"), || unreachable!()), 1);

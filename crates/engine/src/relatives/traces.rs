@@ -2,12 +2,12 @@
 //!
 //! Owns: numbers of traces, times, ids of spans as numbers. Never does: know relations.
 
-use super::reach::{NONE, Reach, Task};
+use super::reach::{NONE, Part, Reach, Task};
 use crate::EngineError;
 use crate::caches::{Caches, ColumnIds};
 use crate::intern::Key;
 use crate::run::{Run, parallel};
-use crate::scan::dicts::{Unnumbered, number_dicts};
+use crate::scan::dicts::number_dicts;
 use crate::scan::keys::{BlockRef, KeyBuffers, KeyPart, LazyDict, each_key, key_of_code};
 use crate::scan::place::{Place, Source};
 use crate::scan::select::Rows;
@@ -38,19 +38,11 @@ impl Traces {
         // Numbers are kept between questions where dictionaries say which number each code has.
         let kept = caches.filter(|_| all_dict).map(|c| c.column(TRACE_ID));
         let ids: Arc<ColumnIds> = kept.filter(|ids| ids.interner.bound() <= reach.n_rows * 2 + NUMBERS_SPARE).unwrap_or_default();
-        let (mut parts, mut all) = (Vec::with_capacity(places.len()), Vec::new());
-        for (of, places) in reach.parts.iter().zip(&places) {
-            let most = (of.rows.1 - of.rows.0) * 2 > source.segments[of.index].n_rows();
-            parts.push(places.iter().map(|place| part(*place, &ids)).collect::<Vec<_>>());
-            for part in parts.last().into_iter().flatten().filter(|_| most) {
-                if let KeyPart::Map { column, map, .. } = part
-                    && !map.is_complete()
-                {
-                    all.push(Unnumbered::new(column, Arc::clone(map))?);
-                }
-            }
-        }
-        number_dicts(all, &ids, run)?;
+        let is_most = |of: &Part| (of.rows.1 - of.rows.0) * 2 > source.segments[of.index].n_rows();
+        let of_most = reach.parts.iter().zip(&places).filter(|(of, _)| is_most(of)).flat_map(|(_, places)| places);
+        let is_new = |p: &&Place<'_>| p.layout == Layout::Dict && !ids.map(p.segment, p.index, p.n_dict()).is_complete();
+        number_dicts(of_most.filter(is_new).copied(), &ids, run)?;
+        let parts: Vec<Vec<KeyPart<'_>>> = places.iter().map(|places| places.iter().map(|place| part(*place, &ids)).collect()).collect();
         let of_row = reach.array(run, 0, |task, scratch, out| {
             let (at, mut buffers) = (block_ref(source, task), KeyBuffers::default());
             for part in &parts[task.part] {

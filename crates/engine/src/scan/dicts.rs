@@ -14,21 +14,15 @@ use crate::run::{Run, parallel};
 use model::ColumnKind;
 use parking_lot::Mutex;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use store::segment::{DictPages, Texts};
 
 /// A dictionary whose values have no numbers yet.
-pub(crate) struct Unnumbered<'s> {
-    pub(crate) map: Arc<CodeMap>,
-    pub(crate) pages: DictPages<'s>,
-    pub(crate) kind: ColumnKind,
-}
-
-impl<'s> Unnumbered<'s> {
-    pub(crate) fn new(place: &Place<'s>, map: Arc<CodeMap>) -> Result<Unnumbered<'s>, EngineError> {
-        Ok(Unnumbered { map, pages: place.dict_pages()?, kind: place.kind })
-    }
+struct Unnumbered<'s> {
+    place: Place<'s>,
+    pages: DictPages<'s>,
+    /// Nobody else sees it before it is complete; until then it holds places instead of numbers.
+    map: CodeMap,
 }
 
 /// Values that are numbered together, on average.
@@ -39,24 +33,27 @@ const RANGE_VALUES: usize = 256;
 /// A further thread numbers values if there are so many: it has to be started.
 const VALUES_PER_THREAD: usize = 1 << 15;
 
-/// Gives all values of these dictionaries their numbers.
-pub(crate) fn number_dicts(mut dicts: Vec<Unnumbered<'_>>, ids: &ColumnIds, run: &Run) -> Result<(), EngineError> {
-    dicts.retain(|d| {
-        if d.pages.len() == 0 {
-            d.map.complete(0);
-        }
-        d.pages.len() > 0
-    });
-    dicts.sort_by_key(|d| (d.kind, std::cmp::Reverse(d.pages.len())));
-    for alike in dicts.chunk_by(|a, b| a.kind == b.kind) {
+/// Gives all values of these dictionaries their numbers, and puts complete maps in the place of those they have.
+pub(crate) fn number_dicts<'s>(places: impl Iterator<Item = Place<'s>>, ids: &ColumnIds, run: &Run) -> Result<(), EngineError> {
+    let dict = |place: Place<'s>| {
+        let pages = place.dict_pages()?;
+        Ok(Unnumbered { place, pages, map: CodeMap::new(pages.len()) })
+    };
+    let mut dicts: Vec<Unnumbered<'_>> = places.map(dict).collect::<Result<_, EngineError>>()?;
+    dicts.sort_by_key(|d| (d.place.kind, std::cmp::Reverse(d.pages.len())));
+    for alike in dicts.chunk_by(|a, b| a.place.kind == b.place.kind) {
         number_alike(alike, ids, run)?;
+    }
+    for Unnumbered { place, map, .. } in dicts {
+        map.complete(map.len());
+        ids.keep_map(place.segment, place.index, map);
     }
     Ok(())
 }
 
 /// Dictionaries of one kind, the largest first.
 fn number_alike(dicts: &[Unnumbered<'_>], ids: &ColumnIds, run: &Run) -> Result<(), EngineError> {
-    let Some(largest) = dicts.first() else { return Ok(()) };
+    let Some(largest) = dicts.first().filter(|d| d.pages.len() > 0) else { return Ok(()) };
     let total: usize = dicts.iter().map(|d| d.pages.len()).sum();
     let threads = run.threads.min(total / VALUES_PER_THREAD + 1);
     // Parts begin where pages of the largest begin.
@@ -74,7 +71,8 @@ fn number_alike(dicts: &[Unnumbered<'_>], ids: &ColumnIds, run: &Run) -> Result<
     let (parts, values): (Vec<Part>, Vec<Values>) = found.into_iter().collect::<Result<_, EngineError>>()?;
     match ids.interner.intern_bulk(values) {
         Ok(firsts) => {
-            parallel(threads, parts.len(), |i| parts[i].write(dicts, |place| firsts[i] + place));
+            // Of the first, places are numbers.
+            parallel(threads, parts.len() - 1, |i| parts[i + 1].renumber(dicts, |place| firsts[i + 1] + place));
         }
         Err(values) => {
             ids.interner.table_bulk(threads);
@@ -84,10 +82,9 @@ fn number_alike(dicts: &[Unnumbered<'_>], ids: &ColumnIds, run: &Run) -> Result<
                 let found = |part: usize, i: usize, number| numbers[part][i].store(number, Ordering::Relaxed);
                 ids.interner.intern_shard(shard, values.iter().zip(&sorted), found);
             });
-            parallel(threads, parts.len(), |i| parts[i].write(dicts, |place| numbers[i][place as usize].load(Ordering::Relaxed)));
+            parallel(threads, parts.len(), |i| parts[i].renumber(dicts, |place| numbers[i][place as usize].load(Ordering::Relaxed)));
         }
     }
-    dicts.iter().for_each(|d| d.map.complete(d.pages.len()));
     Ok(())
 }
 
@@ -208,12 +205,14 @@ fn page_before(pages: DictPages<'_>, text: &[u8], guess: usize) -> Result<usize,
     Ok(low)
 }
 
-/// Open addressing: 0 is free, else a position in the values of a range, plus 1.
+/// What finding equal values takes.
 #[derive(Default)]
 struct Table {
+    /// Open addressing: 0 is free, else a position in the values of a range, plus 1.
     slots: Vec<u32>,
     /// Of the values of a range.
     hashes: Vec<u64>,
+    found: Different,
 }
 
 /// Different values, as bytes.
@@ -234,29 +233,27 @@ impl Different {
         self.ends.push(self.texts.len() as u32);
     }
 
-    fn values(mut self, kind: ColumnKind) -> Values {
+    /// With no more memory than they need: lists that grow have up to twice that.
+    fn values(&self, kind: ColumnKind) -> Values {
         if kind.id().is_some() {
             let id = |i| Key::of_entry(kind, self.get(i)).bits;
             return Values::Ids(Key::id(kind, 0).tag, (0..self.ends.len()).map(id).collect());
         }
-        self.texts.shrink_to_fit();
-        self.ends.shrink_to_fit();
-        Values::Texts { ends: self.ends, texts: self.texts }
+        Values::Texts { ends: self.ends.as_slice().into(), texts: self.texts.as_slice().into() }
     }
 }
 
 /// A range of values, in all dictionaries.
 struct Part {
-    /// Neighbouring codes of a dictionary.
-    runs: Vec<(u32, Range<usize>)>,
-    /// For each code, in the order of `runs`, the position of its value.
-    places: Vec<u32>,
+    /// The codes of each dictionary.
+    codes: Vec<Range<usize>>,
 }
 
 impl Part {
-    /// What lies on some pages of the first dictionary and between these values in the others, and its different values.
+    /// Finds what lies on some pages of the first dictionary and between these values in the others. Answers its different
+    /// values; the maps say for each code which of them it is.
     fn find(dicts: &[Unnumbered<'_>], own: Range<usize>, table: &mut Table, run: &Run) -> Result<(Part, Values), EngineError> {
-        let Unnumbered { pages, kind, .. } = dicts[0];
+        let pages = dicts[0].pages;
         let n_pages = pages.n_pages();
         let from = if own.start == 0 { None } else { Some(pages.first(own.start)?) };
         let to = if own.end == n_pages { None } else { Some(pages.first(own.end)?) };
@@ -265,7 +262,10 @@ impl Part {
         for d in &dicts[1..] {
             windows.push(Window::new(d.pages, from.as_deref(), d.pages.n_pages() * own.start / n_pages)?);
         }
-        let (mut runs, mut places, mut found) = (Vec::new(), Vec::with_capacity(last - first), Different::default());
+        let starts: Vec<usize> = windows.iter().map(|w| w.at).collect();
+        table.found.ends.clear();
+        table.found.texts.clear();
+        let mut runs = Vec::new();
         while windows[0].at < last {
             run.go_on()?;
             let next = (windows[0].at + RANGE_VALUES).min(last);
@@ -273,20 +273,20 @@ impl Part {
                 windows[0].grow()?;
             }
             let bound = if next == last { to.clone() } else { Some(windows[0].text(next).to_vec()) };
-            let first = runs.len();
+            runs.clear();
             runs.push((0, windows[0].at..next));
             for (i, window) in windows.iter_mut().enumerate().skip(1) {
                 let end = window.until(bound.as_deref())?;
                 if window.at < end {
-                    runs.push((i as u32, window.at..end));
+                    runs.push((i, window.at..end));
                 }
             }
-            find_equal(&windows, &runs[first..], table, &mut found, &mut places);
-            for (i, codes) in &runs[first..] {
-                windows[*i as usize].at = codes.end;
+            find_equal(dicts, &windows, &runs, table);
+            for (i, codes) in &runs {
+                windows[*i].at = codes.end;
             }
             // Positions of texts have 32 bits.
-            if found.texts.len() > run.memory_bytes_max.min(u32::MAX as usize / 2) {
+            if table.found.texts.len() > run.memory_bytes_max.min(u32::MAX as usize / 2) {
                 return Err(EngineError::Memory {
                     limit: run.memory_bytes_max,
                     what: "values to group by",
@@ -294,29 +294,26 @@ impl Part {
                 });
             }
         }
-        Ok((Part { runs, places }, found.values(kind)))
+        let codes = starts.into_iter().zip(&windows).map(|(start, window)| start..window.at).collect();
+        Ok((Part { codes }, table.found.values(dicts[0].place.kind)))
     }
 
-    /// Writes what was found to the maps.
-    fn write(&self, dicts: &[Unnumbered<'_>], number: impl Fn(u32) -> u32) {
-        let mut places = self.places.iter();
-        for (dict, codes) in &self.runs {
-            let map = &dicts[*dict as usize].map;
-            for (code, place) in codes.clone().zip(&mut places) {
-                map.set(code, number(*place));
-            }
+    /// Puts numbers in the place of the positions of values.
+    fn renumber(&self, dicts: &[Unnumbered<'_>], number: impl Fn(u32) -> u32) {
+        for (dict, codes) in dicts.iter().zip(&self.codes) {
+            dict.map.renumber(codes.clone(), &number);
         }
     }
 }
 
-/// Finds what is equal in some runs, which have nothing in common with what was found before.
-fn find_equal(windows: &[Window<'_>], runs: &[(u32, Range<usize>)], table: &mut Table, found: &mut Different, places: &mut Vec<u32>) {
-    let Table { slots, hashes } = table;
+/// Finds what is equal in some runs (of which dictionary, and codes), which have nothing in common with what was found before.
+fn find_equal(dicts: &[Unnumbered<'_>], windows: &[Window<'_>], runs: &[(usize, Range<usize>)], table: &mut Table) {
+    let Table { slots, hashes, found } = table;
     let first = found.ends.len();
     if let [(dict, codes)] = runs {
-        for code in codes.clone() {
-            places.push(found.ends.len() as u32);
-            found.push(windows[*dict as usize].text(code));
+        for (i, code) in codes.clone().enumerate() {
+            found.push(windows[*dict].text(code));
+            dicts[*dict].map.set(code, (first + i) as u32);
         }
         return;
     }
@@ -326,7 +323,7 @@ fn find_equal(windows: &[Window<'_>], runs: &[(u32, Range<usize>)], table: &mut 
     hashes.clear();
     let mask = slots.len() - 1;
     for (dict, codes) in runs {
-        let window = &windows[*dict as usize];
+        let (window, map) = (&windows[*dict], &dicts[*dict].map);
         for code in codes.clone() {
             let text = window.text(code);
             let hash = quick_hash(text);
@@ -343,7 +340,7 @@ fn find_equal(windows: &[Window<'_>], runs: &[(u32, Range<usize>)], table: &mut 
                 }
                 at = (at + 1) & mask;
             };
-            places.push((first + place) as u32);
+            map.set(code, (first + place) as u32);
         }
     }
 }
@@ -364,6 +361,7 @@ fn quick_hash(text: &[u8]) -> u64 {
 mod tests {
     use super::*;
     use crate::Cell;
+    use std::sync::Arc;
     use store::Segment;
 
     /// One segment with a column of these values.
@@ -403,12 +401,11 @@ mod tests {
                 ids.interner.intern(Key::text("u000006"), || "u000006");
                 ids.interner.intern(Key::text(&hex(7)), || "");
             }
-            let maps: Vec<Arc<CodeMap>> = places.iter().map(|p| Arc::new(CodeMap::new(p.n_dict()))).collect();
-            let all = places.iter().zip(&maps).map(|(place, map)| Unnumbered::new(place, Arc::clone(map)).unwrap());
-            number_dicts(all.collect(), &ids, &Run::new(0)).unwrap();
+            number_dicts(places.iter().copied(), &ids, &Run::new(0)).unwrap();
             let mut by_text = std::collections::HashMap::new();
             let mut scratch = String::new();
-            for (place, map) in places.iter().zip(&maps) {
+            for place in &places {
+                let map = ids.map(place.segment, place.index, place.n_dict());
                 assert!(map.is_complete());
                 let dict = place.dict().unwrap();
                 for code in 0..dict.len() {

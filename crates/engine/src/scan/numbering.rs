@@ -3,7 +3,7 @@
 //! Owns: which values of a key column are numbered beforehand, and how. Never does: find equal values (`dicts`), read blocks, except
 //! those of integers whose values are not known yet.
 
-use super::dicts::{Unnumbered, number_dicts};
+use super::dicts::number_dicts;
 use super::keys::{KeyColumn, KeyPart, LazyDict, Numbering};
 use super::met::{self, Unmet};
 use super::place::Place;
@@ -122,8 +122,7 @@ pub(super) fn number_values<'s>(
     };
     for k in &columns {
         let wholes = (0..drafts.len()).flat_map(|i| unnumbered(i, *k)).filter(|(.., all)| *all);
-        let wholes = wholes.map(|(column, map, _)| Unnumbered::new(&column, map)).collect::<Result<_, EngineError>>()?;
-        number_dicts(wholes, &cached[*k], run)?;
+        number_dicts(wholes.map(|(column, ..)| column), &cached[*k], run)?;
     }
     let met = parallel(threads, drafts.len(), |i| {
         let mut unmet = Vec::new();
@@ -146,8 +145,7 @@ pub(super) fn number_values<'s>(
         if met::are_few(unmet) {
             parallel(threads, unmet.len(), |i| unmet[i].number(ids)).into_iter().collect::<Result<(), EngineError>>()?;
         } else {
-            let all = unmet.iter().map(|u| Unnumbered::new(&u.column, Arc::clone(&u.map)));
-            number_dicts(all.collect::<Result<_, EngineError>>()?, ids, run)?;
+            number_dicts(unmet.iter().map(|u| u.column), ids, run)?;
         }
     }
     Ok(())
