@@ -2,6 +2,7 @@
 //!
 //! Owns: the shape of answers. Never does: compute them.
 
+use crate::SeriesPoints;
 use crate::calc::number::compare;
 use model::time::rfc3339;
 use model::{TimeNs, Value};
@@ -188,13 +189,13 @@ pub struct Answer {
     /// One row per group.
     pub results: Vec<Vec<Cell>>,
     /// Starts of buckets with a row per group in them, ascending by time.
-    pub series: Vec<(TimeNs, Vec<Cell>)>,
+    pub series: SeriesPoints,
     /// The events, if the question asked for them.
     pub raw: Option<Vec<RawEvent>>,
     /// All matched events as one group, if asked for. HAVING does not apply.
     pub totals: Option<Vec<Cell>>,
     /// The same per bucket.
-    pub total_series: Vec<(TimeNs, Vec<Cell>)>,
+    pub total_series: SeriesPoints,
     /// The events of all groups that are not in the results, if asked for.
     pub other: Option<Vec<Cell>>,
     /// The answer for the range to compare with.
@@ -221,7 +222,7 @@ pub struct Rows<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Series<'a> {
     columns: &'a [Arc<str>],
-    points: &'a [(TimeNs, Vec<Cell>)],
+    points: &'a SeriesPoints,
 }
 
 impl Answer {
@@ -357,9 +358,9 @@ impl Serialize for Series<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut seq = s.serialize_seq(Some(self.points.len()))?;
         let mut text = (TimeNs::MIN, String::new());
-        for (time, cells) in self.points {
-            if text.1.is_empty() || text.0 != *time {
-                text = (*time, rfc3339(*time));
+        for (time, cells) in self.points.iter() {
+            if text.1.is_empty() || text.0 != time {
+                text = (time, rfc3339(time));
             }
             seq.serialize_element(&Point { time: &text.1, row: Row { columns: self.columns, cells } })?;
         }
@@ -475,7 +476,7 @@ mod tests {
             granularity_ns: Some(60_000_000_000),
             columns: vec!["service.name".into(), "COUNT".into(), "AVG(x)".into()],
             results: vec![vec![Cell::Str("a\"b".into()), Cell::Int(3), Cell::Float(1.5)], vec![Cell::Null, Cell::Int(1), Cell::Null]],
-            series: vec![(60_000_000_000, vec![Cell::Str("a".into()), Cell::Int(1), Cell::Float(2.0)])],
+            series: SeriesPoints::from_iter([(60_000_000_000, vec![Cell::Str("a".into()), Cell::Int(1), Cell::Float(2.0)])]),
             meta: Meta { rows_scanned: 4, coverage: 1.0, ..Meta::default() },
             ..Answer::default()
         };

@@ -2,8 +2,7 @@
 //!
 //! Owns: the short way from a series to bytes. Never does: decide what an answer looks like (`answer`).
 
-use crate::{Answer, Cell};
-use model::TimeNs;
+use crate::{Answer, SeriesPoints};
 use model::time::rfc3339;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -44,7 +43,7 @@ impl Answer {
 }
 
 /// Writes a series as `Series` does: keys are escaped once, times once per bucket.
-fn write_series(columns: &[Arc<str>], points: &[(TimeNs, Vec<Cell>)], out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+fn write_series(columns: &[Arc<str>], points: &SeriesPoints, out: &mut Vec<u8>) -> Result<(), serde_json::Error> {
     let mut keys = Vec::with_capacity(columns.len());
     for (i, column) in columns.iter().enumerate() {
         let mut key = vec![if i == 0 { b'{' } else { b',' }];
@@ -60,9 +59,9 @@ fn write_series(columns: &[Arc<str>], points: &[(TimeNs, Vec<Cell>)], out: &mut 
         if i > 0 {
             out.push(b',');
         }
-        if time != Some(*at) {
-            time = Some(*at);
-            head = format!(r#"{{"time":"{}","data":"#, rfc3339(*at)).into_bytes();
+        if time != Some(at) {
+            time = Some(at);
+            head = format!(r#"{{"time":"{}","data":"#, rfc3339(at)).into_bytes();
         }
         out.extend_from_slice(&head);
         for (key, cell) in keys.iter().zip(cells) {
@@ -78,7 +77,7 @@ fn write_series(columns: &[Arc<str>], points: &[(TimeNs, Vec<Cell>)], out: &mut 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Meta, RawEvent};
+    use crate::{Cell, Meta, RawEvent};
 
     fn text(s: &str) -> Cell {
         Cell::Str(s.into())
@@ -87,22 +86,22 @@ mod tests {
     #[test]
     fn the_short_way_writes_the_same() {
         let row = |label: &str, n: i64| vec![text(label), Cell::Int(n), Cell::Float(n as f64 / 3.0), Cell::Null, Cell::Bool(n > 1)];
-        let series: Vec<_> = (0..20).map(|i| (1_790_000_000_000_000_000 + i / 3 * 500_000_000, row("q\"\\\n\u{1}é", i))).collect();
+        let point = |i: i64| (1_790_000_000_000_000_000 + i / 3 * 500_000_000, row("q\"\\\n\u{1}é", i));
         let answer = Answer {
             start_ns: 5,
             granularity_ns: Some(500_000_000),
             columns: ["a\"b", "COUNT", "x", "y", "z"].map(Arc::from).to_vec(),
             results: vec![row("q", 3), row("", 4)],
             totals: Some(row("t", 5)),
-            total_series: series[..2].to_vec(),
+            total_series: (0..2).map(point).collect(),
             other: Some(row("o", 6)),
-            series,
+            series: (0..20).map(point).collect(),
             meta: Meta { rows_scanned: 4, notes: vec!["n".to_owned()], ..Meta::default() },
             ..Answer::default()
         };
         let event = RawEvent { time: 7, sample_rate: 2.0, dataset: None, fields: Vec::new() };
         let answers = [
-            Answer { series: Vec::new(), ..answer.clone() },
+            Answer { series: SeriesPoints::default(), ..answer.clone() },
             Answer { columns: Vec::new(), ..answer.clone() },
             Answer { raw: Some(vec![event]), ..Answer::default() },
             Answer { compare: Some(Box::new(answer.clone())), ..answer.clone() },

@@ -50,16 +50,19 @@ pub(crate) fn finish(plan: &Plan, mut answer: Answer) -> Answer {
     let n = plan.breakdowns.len();
     let serves = |calc: usize| plan.formulas.iter().any(|f| f.inputs.contains(&calc));
     let shown: Vec<usize> = (0..plan.calculations.len()).filter(|c| !serves(*c)).collect();
-    let row = |cells: &mut Vec<Cell>| {
-        let values: Vec<Cell> = plan.formulas.iter().map(|f| f.value(|calc| cells.get(n + calc).cloned().unwrap_or_default())).collect();
-        let calcs = cells.split_off(n.min(cells.len()));
-        cells.extend(shown.iter().map(|c| calcs.get(*c).cloned().unwrap_or_default()).chain(values));
+    let row = |cells: &[Cell], out: &mut Vec<Cell>| {
+        let calc = |calc: usize| cells.get(n + calc).cloned().unwrap_or_default();
+        out.extend((0..n).map(|label| cells.get(label).cloned().unwrap_or_default()));
+        out.extend(shown.iter().map(|c| calc(*c)).chain(plan.formulas.iter().map(|f| f.value(calc))));
     };
-    answer.results.iter_mut().for_each(row);
-    answer.series.iter_mut().for_each(|(_, cells)| row(cells));
-    answer.total_series.iter_mut().for_each(|(_, cells)| row(cells));
-    answer.totals.iter_mut().for_each(row);
-    answer.other.iter_mut().for_each(row);
+    for cells in answer.results.iter_mut().chain(&mut answer.totals).chain(&mut answer.other) {
+        let mut out = Vec::new();
+        row(cells, &mut out);
+        *cells = out;
+    }
+    let width = n + shown.len() + plan.formulas.len();
+    answer.series = std::mem::take(&mut answer.series).map_rows(width, row);
+    answer.total_series = std::mem::take(&mut answer.total_series).map_rows(width, row);
     let names = plan.breakdowns.iter().map(|b| b.name().into());
     let calcs = shown.iter().map(|c| Arc::clone(&plan.calculations[*c].key));
     answer.columns = names.chain(calcs).chain(plan.formulas.iter().map(|f| Arc::clone(&f.key))).collect();

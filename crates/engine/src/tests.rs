@@ -81,7 +81,7 @@ fn groups_with_series_in_one_pass_and_in_two() {
         assert_eq!(a.results[0][2], Cell::Int(99), "{breakdown}");
         let labels: BTreeSet<String> = a.results.iter().map(|r| format!("{:?}", r[0])).collect();
         assert!(a.series.iter().all(|(_, row)| labels.contains(&format!("{:?}", row[0]))), "only groups of the results");
-        assert!(a.series.is_sorted_by_key(|(t, _)| *t) && a.series.iter().all(|(t, _)| t % (10 * S) == 0));
+        assert!(a.series.iter().is_sorted_by_key(|(t, _)| t) && a.series.iter().all(|(t, _)| t % (10 * S) == 0));
         let total: f64 = a.series.iter().filter(|(_, row)| row[0] == a.results[0][0]).filter_map(|(_, row)| row[1].as_f64()).sum();
         assert_eq!(Some(total), a.results[0][1].as_f64());
     }

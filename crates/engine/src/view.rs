@@ -3,6 +3,7 @@
 //! Owns: values of calculations per group and bucket, including those that look at neighbouring buckets.
 //! Never does: read blocks, choose passes.
 
+use crate::SeriesPoints;
 use crate::calc::count::{CellMap, SKIP};
 use crate::calc::heatmap::Heat;
 use crate::calc::quantile::{RELATIVE_ERROR, Solved};
@@ -15,7 +16,6 @@ use crate::scan::group::Groups;
 use crate::scan::keys::KeyColumn;
 use crate::scan::pass::Buckets;
 use crate::{Answer, Approximate, Calc, CalcOp, Cell, HeatmapScale, Meta};
-use model::TimeNs;
 use std::sync::Arc;
 
 /// The value of a calculation as it is kept between questions: in terms of no range of numbers.
@@ -29,7 +29,7 @@ pub(crate) enum PackedValue {
 
 impl PackedValue {
     pub(crate) fn bytes(&self) -> usize {
-        size_of::<PackedValue>() + if let PackedValue::Heat(heat) = self { heat.len() * 16 } else { 0 }
+        if let PackedValue::Heat(heat) = self { heat.len() * 16 } else { 0 }
     }
 }
 
@@ -83,8 +83,8 @@ impl View {
     }
 
     /// The values of a cell as they are kept between questions; none if it has nothing to say.
-    pub(crate) fn pack(&self, plan: &Plan, fields: &Fields, cell: usize) -> Option<Box<[PackedValue]>> {
-        let pack = |calc: &Calc, field: Option<usize>| match (calc.op, field) {
+    pub(crate) fn pack<'v>(&'v self, plan: &'v Plan, fields: &'v Fields, cell: usize) -> Option<impl Iterator<Item = PackedValue> + 'v> {
+        let pack = move |calc: &Calc, field: Option<usize>| match (calc.op, field) {
             (CalcOp::Quantile(share), Some(f)) => {
                 let value = self.solved[f].as_ref().and_then(|s| s.unclamped(cell, share));
                 value.map_or(PackedValue::Cell(Cell::Null), PackedValue::Quantile)
@@ -94,7 +94,7 @@ impl View {
             }
             _ => PackedValue::Cell(self.value(calc, field, cell)),
         };
-        self.occurs(cell).then(|| plan.calculations.iter().zip(&fields.of_calc).map(|(calc, field)| pack(calc, *field)).collect())
+        self.occurs(cell).then(|| plan.calculations.iter().zip(&fields.of_calc).map(move |(calc, field)| pack(calc, *field)))
     }
 
     /// A kept value as one of an answer with this view's ranges.
@@ -342,15 +342,16 @@ impl<'q> Table<'q> {
     }
 
     /// One point per bucket and position that has something to say.
-    fn points(&self, series: &View, plan: &Plan, positions: &[usize], labels: &[Vec<Cell>]) -> Vec<(TimeNs, Vec<Cell>)> {
-        let Some(buckets) = series.buckets else { return Vec::new() };
-        let mut out = Vec::new();
+    fn points(&self, series: &View, plan: &Plan, positions: &[usize], labels: &[Vec<Cell>]) -> SeriesPoints {
+        let mut out = SeriesPoints::new(plan.breakdowns.len() + plan.calculations.len());
+        let Some(buckets) = series.buckets else { return out };
+        let mut row = Vec::new();
         let mut before = vec![vec![Cell::Null; plan.calculations.len()]; positions.len()];
         for b in 0..buckets.n {
             for (i, position) in positions.iter().enumerate() {
                 let cell = b * buckets.n_groups + position;
                 let occurs = series.occurs(cell);
-                let mut row = Vec::with_capacity(labels[i].len() + plan.calculations.len());
+                row.clear();
                 if occurs {
                     row.extend_from_slice(&labels[i]);
                 }
@@ -366,7 +367,7 @@ impl<'q> Table<'q> {
                     before[i][c] = value;
                 }
                 if occurs {
-                    out.push((buckets.start(b as u32), row));
+                    out.push(buckets.start(b as u32), row.drain(..));
                 }
             }
         }

@@ -135,8 +135,9 @@ impl Interner {
         let sorted = parallel(threads, bulk.lists.len(), |i| Sorted::new(&bulk.lists[i]));
         parallel(threads, SHARDS, |which| {
             let mut shard = self.shards[which].lock();
-            // All have room: no hash is asked for again.
-            shard.table.reserve(sorted.iter().map(|s| s.of(which).len()).sum(), |_| 0);
+            // All have room, and half as many to come: to grow, hashes of all of them would have to be computed again.
+            let n: usize = sorted.iter().map(|s| s.of(which).len()).sum();
+            shard.table.reserve(n + n / 2, |_| 0);
             for (sorted, first) in sorted.iter().zip(&bulk.firsts) {
                 for (key, at) in sorted.of(which) {
                     let hash = key.hash();

@@ -13,6 +13,7 @@ use crate::calc::count::SKIP;
 use crate::calc::pack::PackedStates;
 use crate::calc::quantile::EXACT;
 use crate::calc::{CalcPlan, States};
+use crate::points::{Points, SeriesPoints};
 use crate::scan::group::{GroupPlan, Groups};
 use crate::scan::keys::{KeyColumn, Numbering};
 use crate::view::{PackedValue, Table, View};
@@ -39,23 +40,43 @@ impl Asked<'_> {
         let states = self.add_up(&calcs, &parts, &places, n_groups)?;
         let Some((cells, numbers)) = packed(&states, &groups, keys.len()) else { return Ok(None) };
         let part_of = chunk.and_then(|chunk| chunk.part_of(self.plan));
-        let mut joined = Piece { n_groups, groups: numbers, cells, part_of, rows_matched: rows, complete: true, ..Piece::default() };
-        if part_of.is_none() {
-            for Bucket { start_ns, of_groups, total } in self.in_buckets(&parts, &places, n_groups, distinct)? {
-                joined.points.extend((0..).zip(of_groups).filter_map(|(g, values)| Some((start_ns, g, values?))));
-                joined.total_points.extend(total.map(|values| (start_ns, values)));
+        let n_values = self.plan.calculations.len();
+        let (points, total_points) = (Points::new(n_values), Points::new(n_values));
+        let mut joined = Piece {
+            n_groups,
+            groups: numbers,
+            cells,
+            part_of,
+            points,
+            total_points,
+            rows_matched: rows,
+            complete: true,
+            ..Piece::default()
+        };
+        let whole = part_of.is_none().then(|| self.in_buckets(&parts, &places, n_groups, distinct)).transpose()?.unwrap_or_default();
+        let mut totals: Vec<(TimeNs, &[PackedValue])> = Vec::new();
+        for Bucket { start_ns, of_groups, total } in &whole {
+            for (group, values) in (0..).zip(of_groups) {
+                if let Some(values) = values {
+                    joined.points.push_tagged(*start_ns, group, values.iter().cloned());
+                }
             }
+            totals.extend(total.as_ref().map(|values| (*start_ns, values.as_slice())));
         }
         let mut segments = Vec::new();
+        joined.points.reserve(parts.iter().map(|p| p.points.len()).sum());
         for (part, places) in parts.iter().zip(&places) {
-            joined.points.extend(part.points.iter().map(|(time, group, values)| (*time, places[*group as usize], values.clone())));
-            joined.total_points.extend_from_slice(&part.total_points);
+            for (time, group, values) in part.points.tagged() {
+                joined.points.push_tagged(time, places[*group as usize], values.iter().cloned());
+            }
+            totals.extend(part.total_points.iter());
             joined.rows_scanned += part.rows_scanned;
             joined.rows_planned += part.rows_planned;
             joined.rows_done += part.rows_done;
             segments.extend_from_slice(&part.segments.lock());
         }
-        joined.total_points.sort_by_key(|p| p.0);
+        totals.sort_by_key(|p| p.0);
+        totals.iter().for_each(|(time, values)| joined.total_points.push(*time, values.iter().cloned()));
         segments.sort_unstable();
         segments.dedup();
         joined.segments = Mutex::new(segments);
@@ -118,10 +139,10 @@ impl Asked<'_> {
         for bucket in parts.chunk_by(|a, b| a.0 == b.0) {
             let pieces: Vec<&Piece> = bucket.iter().map(|p| p.1).collect();
             let rows = pieces.iter().map(|p| p.rows_matched).sum();
-            let values = |places: &[Vec<u32>], n: usize| {
+            let values = |places: &[Vec<u32>], n: usize| -> Result<Vec<Option<Vec<PackedValue>>>, EngineError> {
                 let calcs = self.calcs(Some(n), distinct, Some(rows));
                 let view = View::new(&calcs, self.add_up(&calcs, &pieces, places, n)?, None, 1);
-                Ok::<Vec<_>, EngineError>((0..n).map(|g| view.pack(self.plan, self.fields, g)).collect())
+                Ok((0..n).map(|g| view.pack(self.plan, self.fields, g).map(Iterator::collect)).collect())
             };
             let places: Vec<Vec<u32>> = bucket.iter().map(|p| p.2.clone()).collect();
             let of_groups = values(&places, n_groups)?;
@@ -270,28 +291,34 @@ impl Asked<'_> {
         answer: &mut Answer,
     ) -> Result<(), EngineError> {
         let n_labels = self.plan.breakdowns.len();
-        let n = n_labels + self.plan.calculations.len();
-        let row = |labels: &[Cell], values: &[PackedValue]| {
-            let mut row = Vec::with_capacity(n);
-            row.extend_from_slice(labels);
-            row.extend(values.iter().zip(&self.fields.of_calc).map(|(v, field)| view.unpack(v, *field)));
-            row
+        let row = |labels: &[Cell], values: &[PackedValue], out: &mut Vec<Cell>| {
+            out.extend_from_slice(labels);
+            out.extend(values.iter().zip(&self.fields.of_calc).map(|(v, field)| view.unpack(v, *field)));
         };
         let no_labels = vec![Cell::Null; n_labels];
+        let n_cells = n_labels + self.plan.calculations.len();
+        let (mut series, mut total_series) = (SeriesPoints::new(n_cells), SeriesPoints::new(n_cells));
+        series.reserve(pieces.iter().map(|p| p.points.len()).sum());
         let mut in_buckets = self.in_buckets(pieces, places, answer.results.len(), distinct)?.into_iter().peekable();
-        let mut points: Vec<(TimeNs, u32, usize)> = Vec::new();
+        let (mut points, mut cells): (Vec<(TimeNs, u32, usize)>, Vec<Cell>) = (Vec::new(), Vec::new());
         for (piece, places) in pieces.iter().zip(places) {
             if let Some(Bucket { start_ns, of_groups, total }) = in_buckets.next_if(|b| piece.part_of == Some(b.start_ns)) {
                 for (result, values) in answer.results.iter().zip(&of_groups) {
-                    answer.series.extend(values.as_ref().map(|values| (start_ns, row(&result[..n_labels], values))));
+                    if let Some(values) = values {
+                        row(&result[..n_labels], values, &mut cells);
+                        series.push(start_ns, cells.drain(..));
+                    }
                 }
-                answer.total_series.extend(total.map(|values| (start_ns, row(&no_labels, &values))));
+                if let Some(values) = total {
+                    row(&no_labels, &values, &mut cells);
+                    total_series.push(start_ns, cells.drain(..));
+                }
             }
             points.clear();
-            for (i, (time, group, _)) in piece.points.iter().enumerate() {
+            for (i, (time, group, _)) in piece.points.tagged().enumerate() {
                 let position = places[*group as usize];
                 if position != SKIP {
-                    points.push((*time, position, i));
+                    points.push((time, position, i));
                 }
             }
             if !points.is_sorted_by_key(|p| p.0) {
@@ -301,12 +328,15 @@ impl Asked<'_> {
                 of_bucket.sort_unstable_by_key(|p| (p.1, p.2));
             }
             for (time, position, i) in &points {
-                answer.series.push((*time, row(&answer.results[*position as usize][..n_labels], &piece.points[*i].2)));
+                row(&answer.results[*position as usize][..n_labels], piece.points.row(*i), &mut cells);
+                series.push(*time, cells.drain(..));
             }
-            for (time, values) in &piece.total_points {
-                answer.total_series.push((*time, row(&no_labels, values)));
+            for (time, values) in piece.total_points.iter() {
+                row(&no_labels, values, &mut cells);
+                total_series.push(time, cells.drain(..));
             }
         }
+        (answer.series, answer.total_series) = (series, total_series);
         Ok(())
     }
 }
@@ -328,8 +358,8 @@ fn packed(states: &States, groups: &Groups, n_keys: usize) -> Option<(PackedStat
 struct Bucket {
     start_ns: TimeNs,
     /// By place; none if a group has nothing to say.
-    of_groups: Vec<Option<Box<[PackedValue]>>>,
-    total: Option<Box<[PackedValue]>>,
+    of_groups: Vec<Option<Vec<PackedValue>>>,
+    total: Option<Vec<PackedValue>>,
 }
 
 /// Columns by whose numbers pieces are kept.

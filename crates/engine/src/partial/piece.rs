@@ -11,6 +11,7 @@ use crate::calc::pack::PackedStates;
 use crate::calc::{CalcPlan, States};
 use crate::execute::Question;
 use crate::intern::Key;
+use crate::points::Points;
 use crate::scan::group::GroupPlan;
 use crate::scan::keys::{KeyColumn, Numbering};
 use crate::scan::pass::{Buckets, Found, Grouping, Pass};
@@ -33,9 +34,9 @@ pub(crate) struct Piece {
     /// It lies in this bucket and does not fill it: there are no values of it, only states.
     pub(super) part_of: Option<TimeNs>,
     /// Values per bucket and group: start of the bucket, group, value of each calculation.
-    pub(super) points: Vec<(TimeNs, u32, Box<[PackedValue]>)>,
+    pub(super) points: Points<PackedValue, u32>,
     /// The same for all groups as one.
-    pub(super) total_points: Vec<(TimeNs, Box<[PackedValue]>)>,
+    pub(super) total_points: Points<PackedValue>,
     pub(super) rows_scanned: u64,
     pub(super) rows_matched: u64,
     /// About how many rows were to be read, and were.
@@ -65,13 +66,14 @@ impl Piece {
 
     /// Says how large it is.
     pub(super) fn measure(&mut self) {
-        let values = |v: &[PackedValue]| 32 + v.iter().map(PackedValue::bytes).sum::<usize>();
+        let pointed = self.points.cells().chain(self.total_points.cells()).map(PackedValue::bytes).sum::<usize>();
         self.bytes = size_of::<Piece>()
             + self.groups.len() * 4
             + self.n_groups * 4
             + self.cells.bytes()
-            + self.points.iter().map(|p| values(&p.2)).sum::<usize>()
-            + self.total_points.iter().map(|p| values(&p.1)).sum::<usize>();
+            + self.points.memory()
+            + self.total_points.memory()
+            + pointed;
     }
 }
 
@@ -145,7 +147,7 @@ impl Maker<'_> {
             piece.groups.extend(numbers);
             piece.n_groups += 1;
         }
-        piece.points.iter_mut().for_each(|p| p.1 = places[p.1 as usize]);
+        piece.points.heads_mut().for_each(|(_, group)| *group = places[*group as usize]);
         piece.measure();
         debug_assert_eq!(fields.of_calc.len(), plan.calculations.len());
         Ok(Some(piece))
@@ -157,13 +159,19 @@ impl Maker<'_> {
         if self.totals {
             let map: Vec<u32> = (0..buckets.n * buckets.n_groups).map(|c| (c / buckets.n_groups) as u32).collect();
             let view = View::new(calcs, states.rolled(calcs, buckets.n, CellMap::To(&map), (buckets.n, CellMap::Same)), None, 1);
-            piece.total_points = (0..buckets.n).filter_map(|b| Some((buckets.start(b as u32), view.pack(plan, fields, b)?))).collect();
+            piece.total_points = Points::new(plan.calculations.len());
+            for b in 0..buckets.n {
+                if let Some(values) = view.pack(plan, fields, b) {
+                    piece.total_points.push(buckets.start(b as u32), values);
+                }
+            }
         }
         let view = View::new(calcs, states, None, 1);
+        piece.points = Points::new(plan.calculations.len());
         for b in 0..buckets.n {
             for g in 0..buckets.n_groups {
                 if let Some(values) = view.pack(plan, fields, b * buckets.n_groups + g) {
-                    piece.points.push((buckets.start(b as u32), g as u32, values));
+                    piece.points.push_tagged(buckets.start(b as u32), g as u32, values);
                 }
             }
         }

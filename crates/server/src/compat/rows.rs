@@ -2,8 +2,7 @@
 //!
 //! Owns: that form. Never does: change values.
 
-use engine::Cell;
-use model::TimeNs;
+use engine::{Cell, SeriesPoints};
 use model::time::rfc3339;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -51,16 +50,16 @@ pub(super) fn rows(columns: &[Arc<str>], rows: &[Vec<Cell>]) -> serde_json::Resu
 }
 
 /// `[{"time":…,"data":{…}},…]`.
-pub(super) fn series(columns: &[Arc<str>], points: &[(TimeNs, Vec<Cell>)]) -> serde_json::Result<String> {
+pub(super) fn series(columns: &[Arc<str>], points: &SeriesPoints) -> serde_json::Result<String> {
     let points: Vec<Point<'_>> =
-        points.iter().map(|(time, cells)| Point { time: rfc3339(*time), data: Present { columns, cells } }).collect();
+        points.iter().map(|(time, cells)| Point { time: rfc3339(time), data: Present { columns, cells } }).collect();
     serde_json::to_string(&points)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{row, rows, series};
-    use engine::Cell;
+    use engine::{Cell, SeriesPoints};
     use std::sync::Arc;
 
     #[test]
@@ -69,6 +68,7 @@ mod tests {
         let cells = vec![Cell::Null, Cell::Int(2)];
         assert_eq!(row(&columns, &cells).unwrap(), r#"{"data":{"COUNT":2}}"#);
         assert_eq!(rows(&columns, std::slice::from_ref(&cells)).unwrap(), r#"[{"data":{"COUNT":2}}]"#);
-        assert_eq!(series(&columns, &[(0, cells)]).unwrap(), r#"[{"time":"1970-01-01T00:00:00Z","data":{"COUNT":2}}]"#);
+        let points = SeriesPoints::from_iter([(0, cells)]);
+        assert_eq!(series(&columns, &points).unwrap(), r#"[{"time":"1970-01-01T00:00:00Z","data":{"COUNT":2}}]"#);
     }
 }
