@@ -216,11 +216,19 @@ impl Distinct {
         match (self, packed) {
             (Distinct::Bits { width, bits, counts }, PackedDistinct::Bits(words, n)) => {
                 let bits = &mut bits[cell];
+                let n_words = (*width / 64 + 1).max(words.len());
                 let is_first = bits.is_empty();
-                if bits.len() < words.len() {
-                    bits.resize((*width / 64 + 1).max(words.len()), 0);
+                if is_first {
+                    bits.reserve_exact(n_words);
+                    bits.extend_from_slice(words);
+                } else {
+                    bits.iter_mut().zip(words).for_each(|(a, b)| *a |= b);
+                    let known = bits.len().min(words.len());
+                    bits.extend_from_slice(&words[known..]);
                 }
-                bits.iter_mut().zip(words).for_each(|(a, b)| *a |= b);
+                if bits.len() < n_words {
+                    bits.resize(n_words, 0);
+                }
                 if let Some(count) = counts.get_mut(cell) {
                     *count = is_first.then_some(*n);
                 }

@@ -1,7 +1,8 @@
 //! Numbers for the values that a question meets, where it meets few of a large dictionary.
 //!
-//! Which codes it meets is found first; then their values are read, and nothing else of the dictionary is kept. That is
-//! done once: a later question that meets others has the dictionary decoded as a whole, and kept.
+//! Which codes it meets is found first; then their values are read, and nothing else of the dictionary is kept. Where a
+//! filter has to be gone through for it, that is done once: a later question that meets others has the dictionary decoded as
+//! a whole, and kept.
 //!
 //! Owns: finding the codes, numbering their values. Never does: decide for which columns.
 
@@ -17,8 +18,10 @@ use model::TimeNs;
 use std::sync::Arc;
 use store::segment::Codes;
 
-/// If more than one value in so many is met, all get numbers.
+/// If more than one value in so many is met, all get numbers: together that costs less for each.
 const MET_SHARE: usize = 8;
+/// The same where other values have numbers already, among which each is looked for.
+const MET_SHARE_KNOWN: usize = 2;
 
 /// A column whose values are to be numbered, in one segment.
 pub(super) struct Unmet<'s> {
@@ -68,9 +71,10 @@ impl<'s> Unmet<'s> {
 }
 
 /// Whether a question meets so few values of a column that only those are worth numbers.
-pub(super) fn are_few(of_segments: &[Unmet<'_>]) -> bool {
+pub(super) fn are_few(of_segments: &[Unmet<'_>], ids: &ColumnIds) -> bool {
     let n_met: usize = of_segments.iter().map(Unmet::n_met).sum();
-    n_met <= of_segments.iter().map(|u| u.map.len()).sum::<usize>() / MET_SHARE
+    let share = if ids.interner.bound() > 0 { MET_SHARE_KNOWN } else { MET_SHARE };
+    n_met <= of_segments.iter().map(|u| u.map.len()).sum::<usize>() / share
 }
 
 /// Finds what the rows of a segment up to a time have in some columns.
@@ -88,10 +92,10 @@ pub(super) fn meet(
             continue;
         }
         run.check()?;
-        // All of the block: what the scan will look at is among it.
-        let n = ready.segment.block_rows(block);
-        scratch.want(0, n);
-        let rows = ready.filter.select(n, block, (0, n), filter, scratch)?;
+        let low = ready.segment.row_from(block, ready.lead_ns)?;
+        let high = ready.segment.row_from(block, end_ns)?.max(low);
+        scratch.want(low, high);
+        let rows = ready.filter.select(ready.segment.block_rows(block), block, (low, high), filter, scratch)?;
         if rows.len() == 0 {
             continue;
         }

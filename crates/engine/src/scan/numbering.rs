@@ -127,7 +127,9 @@ pub(super) fn number_values<'s>(
     let met = parallel(threads, drafts.len(), |i| {
         let mut unmet = Vec::new();
         for k in &columns {
-            let of_column = unnumbered(i, *k).filter(|(column, map, all)| !all && map.meet() && column.known_dict().is_none());
+            // Without a filter, few rows are looked through each time; with one, many only once.
+            let is_worth = |map: &CodeMap| map.meet() || drafts[i].ready.filter.is_all();
+            let of_column = unnumbered(i, *k).filter(|(column, map, all)| !all && is_worth(map) && column.known_dict().is_none());
             unmet.extend(of_column.map(|(column, map, _)| (*k, Unmet::new(column, map))));
         }
         if !unmet.is_empty() {
@@ -142,7 +144,7 @@ pub(super) fn number_values<'s>(
         unmet?.into_iter().for_each(|(k, unmet)| of_column[k].push(unmet));
     }
     for (unmet, ids) in of_column.iter().zip(cached) {
-        if met::are_few(unmet) {
+        if met::are_few(unmet, ids) {
             parallel(threads, unmet.len(), |i| unmet[i].number(ids)).into_iter().collect::<Result<(), EngineError>>()?;
         } else {
             number_dicts(unmet.iter().map(|u| u.column), ids, run)?;

@@ -303,14 +303,12 @@ fn parts<'s>(
     cached: &[Arc<ColumnIds>],
 ) -> Result<Vec<Vec<Part<'s>>>, EngineError> {
     let index = ready.index;
-    // Of a merged segment a range may need little; buckets need small numbers, and so all.
-    let values_max = match ready.filter.is_all() {
-        true if wanted.plan.series => usize::MAX,
-        true => rows_within(ready.segment, wanted) as usize * VALUES_PER_ROW,
-        false => 0,
-    };
-    let values_max = values_max.max(EAGER_VALUES);
-    let of_field = |(field, ids): (&&Field, &Arc<ColumnIds>)| {
+    // Of a merged segment a range may need little; groups in buckets need small numbers, and so all.
+    let is_all = ready.filter.is_all();
+    let by_rows = if is_all { rows_within(ready.segment, wanted) as usize * VALUES_PER_ROW } else { 0 };
+    let of_field = |(k, (field, ids)): (usize, (&&Field, &Arc<ColumnIds>))| {
+        let is_group = k < wanted.plan.breakdowns.len();
+        let values_max = if is_all && is_group && wanted.plan.series { usize::MAX } else { by_rows.max(EAGER_VALUES) };
         Ok(match field {
             Field::Dataset => vec![Part::Const(Key::text(source.dataset(index)), source.dataset(index).to_owned())],
             Field::IsRoot => vec![Part::Root(source.stored(index, PARENT_ID).collect())],
@@ -319,7 +317,7 @@ fn parts<'s>(
             }
         })
     };
-    key_fields.iter().zip(cached).map(of_field).collect()
+    key_fields.iter().zip(cached).enumerate().map(of_field).collect()
 }
 
 fn range<'a, 's: 'a>(columns: impl Iterator<Item = &'a Place<'s>>) -> FieldRange {
