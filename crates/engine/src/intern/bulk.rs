@@ -8,14 +8,12 @@
 use super::key::{Key, TEXT};
 use super::{SHARDS, shard_of};
 use model::hash128;
+use store::segment::Texts;
 
 /// Different values of one kind, one after the other.
 #[derive(Debug)]
 pub(crate) enum Values {
-    Texts {
-        ends: Box<[u32]>,
-        texts: Box<[u8]>,
-    },
+    Texts(Texts),
     /// With the tag of their keys.
     Ids(u8, Box<[u128]>),
 }
@@ -23,21 +21,21 @@ pub(crate) enum Values {
 impl Values {
     pub(crate) fn len(&self) -> usize {
         match self {
-            Values::Texts { ends, .. } => ends.len(),
+            Values::Texts(texts) => texts.len(),
             Values::Ids(_, ids) => ids.len(),
         }
     }
 
     fn tag(&self) -> u8 {
         match self {
-            Values::Texts { .. } => TEXT,
+            Values::Texts(_) => TEXT,
             Values::Ids(tag, _) => *tag,
         }
     }
 
     fn bytes(&self) -> usize {
         match self {
-            Values::Texts { ends, texts } => ends.len() * 4 + texts.len(),
+            Values::Texts(texts) => texts.memory(),
             Values::Ids(_, ids) => ids.len() * 16,
         }
     }
@@ -45,17 +43,14 @@ impl Values {
     /// Empty for what is no text.
     pub(super) fn text(&self, i: usize) -> &[u8] {
         match self {
-            Values::Texts { ends, texts } => {
-                let start = if i == 0 { 0 } else { ends[i - 1] as usize };
-                &texts[start..ends[i] as usize]
-            }
+            Values::Texts(texts) => texts.get(i as u32),
             Values::Ids(..) => &[],
         }
     }
 
     pub(super) fn key(&self, i: usize) -> Key {
         match self {
-            Values::Texts { .. } => Key::text_hash(hash128(self.text(i))),
+            Values::Texts(_) => Key::text_hash(hash128(self.text(i))),
             Values::Ids(tag, ids) => Key { tag: *tag, bits: ids[i] },
         }
     }
@@ -63,7 +58,7 @@ impl Values {
     /// Whether a value is this one; to hash a text would take longer than to compare it.
     fn is<'t>(&self, i: usize, key: Key, text: impl Fn() -> &'t [u8]) -> bool {
         match self {
-            Values::Texts { .. } => key.tag == TEXT && self.text(i) == text(),
+            Values::Texts(texts) => key.tag == TEXT && texts.get(i as u32) == text(),
             Values::Ids(tag, ids) => *tag == key.tag && ids[i] == key.bits,
         }
     }

@@ -252,6 +252,7 @@ impl Interner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use store::segment::Texts;
 
     #[test]
     fn values_keep_their_number_and_come_back() {
@@ -284,12 +285,9 @@ mod tests {
     fn values_taken_in_together_are_found_again() {
         let text = |i: usize| format!("value {i}");
         let list = |from: usize, to: usize| {
-            let mut texts = Vec::new();
-            let ends = (from..to).map(|i| {
-                texts.extend_from_slice(text(i).as_bytes());
-                texts.len() as u32
-            });
-            Values::Texts { ends: ends.collect(), texts: texts.into() }
+            let mut texts = Texts::default();
+            (from..to).for_each(|i| texts.push(text(i).as_bytes()));
+            Values::Texts(texts)
         };
         let interner = Interner::default();
         assert_eq!(interner.intern_bulk(vec![list(0, 700), list(700, 1500)]).unwrap(), [0, 700]);

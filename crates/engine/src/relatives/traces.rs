@@ -8,7 +8,7 @@ use crate::caches::{Caches, ColumnIds};
 use crate::intern::Key;
 use crate::run::{Run, parallel};
 use crate::scan::dicts::number_dicts;
-use crate::scan::keys::{BlockRef, KeyBuffers, KeyPart, LazyDict, each_key, key_of_code};
+use crate::scan::keys::{BlockRef, KeyBuffers, KeyPart, LazyDict, each_key};
 use crate::scan::place::{Place, Source};
 use crate::scan::select::Rows;
 use model::columns::TRACE_ID;
@@ -128,7 +128,7 @@ pub(crate) fn ids(source: Source<'_>, reach: &Reach, name: &str, run: &Run) -> R
                 return Ok(Vec::new());
             }
             let dict = place.dict()?;
-            Ok::<_, EngineError>((0..dict.len() as u32).map(|code| short(key_of_code(&dict, code, place.kind))).chain([0]).collect())
+            Ok::<_, EngineError>((0..dict.len() as u32).map(|code| short(Key::of_entry(place.kind, dict.raw(code)))).chain([0]).collect())
         };
         source.stored(reach.parts[i].index, name).map(|place| Ok((place, known(place)?))).collect::<Result<Vec<Known<'_>>, EngineError>>()
     });

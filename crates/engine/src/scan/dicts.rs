@@ -212,35 +212,16 @@ struct Table {
     slots: Vec<u32>,
     /// Of the values of a range.
     hashes: Vec<u64>,
-    found: Different,
+    found: Texts,
 }
 
-/// Different values, as bytes.
-#[derive(Default)]
-struct Different {
-    ends: Vec<u32>,
-    texts: Vec<u8>,
-}
-
-impl Different {
-    fn get(&self, i: usize) -> &[u8] {
-        let start = if i == 0 { 0 } else { self.ends[i - 1] as usize };
-        &self.texts[start..self.ends[i] as usize]
+/// Different values of a kind, with no more memory than they need: lists that grow have up to twice that.
+fn values_of(found: &Texts, kind: ColumnKind) -> Values {
+    if kind.id().is_none() {
+        return Values::Texts(found.clone());
     }
-
-    fn push(&mut self, text: &[u8]) {
-        self.texts.extend_from_slice(text);
-        self.ends.push(self.texts.len() as u32);
-    }
-
-    /// With no more memory than they need: lists that grow have up to twice that.
-    fn values(&self, kind: ColumnKind) -> Values {
-        if kind.id().is_some() {
-            let id = |i| Key::of_entry(kind, self.get(i)).bits;
-            return Values::Ids(Key::id(kind, 0).tag, (0..self.ends.len()).map(id).collect());
-        }
-        Values::Texts { ends: self.ends.as_slice().into(), texts: self.texts.as_slice().into() }
-    }
+    let id = |i: usize| Key::of_entry(kind, found.get(i as u32)).bits;
+    Values::Ids(Key::id(kind, 0).tag, (0..found.len()).map(id).collect())
 }
 
 /// A range of values, in all dictionaries.
@@ -263,8 +244,7 @@ impl Part {
             windows.push(Window::new(d.pages, from.as_deref(), d.pages.n_pages() * own.start / n_pages)?);
         }
         let starts: Vec<usize> = windows.iter().map(|w| w.at).collect();
-        table.found.ends.clear();
-        table.found.texts.clear();
+        table.found.clear();
         let mut runs = Vec::new();
         while windows[0].at < last {
             run.go_on()?;
@@ -286,7 +266,7 @@ impl Part {
                 windows[*i].at = codes.end;
             }
             // Positions of texts have 32 bits.
-            if table.found.texts.len() > run.memory_bytes_max.min(u32::MAX as usize / 2) {
+            if table.found.text_bytes() > run.memory_bytes_max.min(u32::MAX as usize / 2) {
                 return Err(EngineError::Memory {
                     limit: run.memory_bytes_max,
                     what: "values to group by",
@@ -295,7 +275,7 @@ impl Part {
             }
         }
         let codes = starts.into_iter().zip(&windows).map(|(start, window)| start..window.at).collect();
-        Ok((Part { codes }, table.found.values(dicts[0].place.kind)))
+        Ok((Part { codes }, values_of(&table.found, dicts[0].place.kind)))
     }
 
     /// Puts numbers in the place of the positions of values.
@@ -309,7 +289,7 @@ impl Part {
 /// Finds what is equal in some runs (of which dictionary, and codes), which have nothing in common with what was found before.
 fn find_equal(dicts: &[Unnumbered<'_>], windows: &[Window<'_>], runs: &[(usize, Range<usize>)], table: &mut Table) {
     let Table { slots, hashes, found } = table;
-    let first = found.ends.len();
+    let first = found.len();
     if let [(dict, codes)] = runs {
         for (i, code) in codes.clone().enumerate() {
             found.push(windows[*dict].text(code));
@@ -335,7 +315,7 @@ fn find_equal(dicts: &[Unnumbered<'_>], windows: &[Window<'_>], runs: &[(usize, 
                     slots[at] = hashes.len() as u32;
                     break hashes.len() - 1;
                 };
-                if hashes[place] == hash && found.get(first + place) == text {
+                if hashes[place] == hash && found.get((first + place) as u32) == text {
                     break place;
                 }
                 at = (at + 1) & mask;

@@ -7,7 +7,6 @@ use super::select::{Rows, each_run, is_valid};
 use crate::EngineError;
 use crate::caches::{CodeMap, ColumnIds, UNSET};
 use crate::intern::{InternBuffers, Key};
-use model::ColumnKind;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use store::Segment;
@@ -156,15 +155,10 @@ impl Mapped<'_, '_> {
             }
         };
         let text = || dict.text_bytes(code as u32).and_then(|b| std::str::from_utf8(b).ok()).unwrap_or_default();
-        let id = self.ids.interner.intern(key_of_code(dict, code as u32, self.column.kind), text);
+        let id = self.ids.interner.intern(Key::of_entry(self.column.kind, dict.raw(code as u32)), text);
         self.map.set(code, id);
         u64::from(id) + 1
     }
-}
-
-/// The identity of a code's value.
-pub(crate) fn key_of_code(dict: &Dict, code: u32, kind: ColumnKind) -> Key {
-    dict.id(code).map_or_else(|| Key::text_hash(dict.hash_once(code)), |id| Key::id(kind, id))
 }
 
 /// Where a block is.

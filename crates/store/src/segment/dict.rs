@@ -49,7 +49,7 @@ pub(super) fn read_histogram(mut b: &[u8], n: usize) -> Result<Vec<(u32, u32)>, 
 }
 
 /// Entries one after the other, of one dictionary or of several.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Texts {
     bytes: Vec<u8>,
     ends: Vec<u32>,
@@ -76,9 +76,23 @@ impl Texts {
         self.ends.iter_mut().for_each(|end| *end -= start);
     }
 
-    /// Bytes of memory.
-    pub(super) fn memory(&self) -> usize {
+    /// Bytes that they take.
+    #[must_use]
+    pub fn memory(&self) -> usize {
         self.bytes.len() + 4 * self.ends.len()
+    }
+
+    /// Bytes of all of them together, which may not become more than 4 GiB.
+    #[must_use]
+    pub fn text_bytes(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Appends one.
+    #[inline]
+    pub fn push(&mut self, text: &[u8]) {
+        self.bytes.extend_from_slice(text);
+        self.ends.push(self.bytes.len() as u32);
     }
 
     /// Drops all.
@@ -246,13 +260,6 @@ impl Dict {
         self.hashes()[code as usize]
     }
 
-    /// The same, computed now and not kept.
-    #[must_use]
-    #[inline]
-    pub fn hash_once(&self, code: u32) -> u128 {
-        self.hash_of(code, &mut String::new())
-    }
-
     /// The raw id of a code, big-endian, as one number; `None` for text.
     #[must_use]
     pub fn id(&self, code: u32) -> Option<u128> {
@@ -336,7 +343,7 @@ mod tests {
                     assert_eq!(dict.count(i as u32), counts[i]);
                     assert_eq!(dict.find(text), Some(i as u32));
                 }
-                assert_eq!(dict.hash(3), dict.hash_once(3));
+                assert_eq!(dict.hash(3), hash128(texts[3].as_bytes()));
                 assert_eq!(dict.id(3), None);
             }
             let pages = DictPages::of(&bytes, ColumnKind::Str, texts.len()).unwrap();
