@@ -58,6 +58,7 @@ bench-all: build ## all that docs/performance.md shows, then its tables; an hour
 	@scripts/need.sh build python
 	-python3 bench/bench.py --cold $(ARGS)
 	-python3 bench/dashboard.py
+	-python3 bench/dashboard.py --growth 0.0008
 	-python3 bench/distance.py
 	-python3 bench/cost.py
 	-python3 bench/bench.py --rows 20000000 --skip-ingest --runs 5 $(ARGS)

@@ -2,9 +2,10 @@
 """A dashboard of 20 questions over growing data: what it costs to ask again, with the cache and without.
 
     make bench-dashboard                              # 5,000,000 events
+    make bench-dashboard ARGS="--growth 0.0008"       # about a minute's events between two rounds
     make bench-dashboard ARGS="--rows 200000"         # a try
 
-Loads most of a day, then goes in rounds: post another 0.5 % of the day, wait until the server rests, ask the 20
+Loads most of a day, then goes in rounds: post another 0.5 % of the day (or --growth), wait until the server rests, ask the 20
 questions about the last 24, 6 and 2 hours up to the newest event, once with `"cache": false` and once with
 `"cache": true`. Every answer must be the same both times. Prints and keeps the server's CPU time per round; ends with
 status 1 if answers differ or asking again is not at least --factor times cheaper.
@@ -17,6 +18,7 @@ import time
 
 import lab
 
+GROWTH = .005  # share of the day between two rounds, unless told
 CELLS_CLOSE = 1e-9  # sums of floats may be added in another order
 
 
@@ -95,7 +97,7 @@ def newest(path, manifest):
 def main():
     p = lab.common(__doc__)
     p.add_argument("--rounds", type=int, default=8)
-    p.add_argument("--growth", type=float, default=.005, help="share of the day that comes in between two rounds")
+    p.add_argument("--growth", type=float, default=GROWTH, help="share of the day that comes in between two rounds")
     p.add_argument("--factor", type=float, default=20, help="at least so much cheaper must it be to ask again")
     args = p.parse_args()
     lab.enter()
@@ -108,7 +110,7 @@ def main():
     client = server.adapter(data)
     client.send(files[:first])
     server.rest(quiet_s=3)
-    print(f"{manifest['rows']:,} events a day, {first} batches loaded; each round {step} more ({step / len(files):.1%}), then 20 questions without and with the cache")
+    print(f"{manifest['rows']:,} events a day, {first} batches loaded; each round {step} more ({step / len(files):.2%}), then 20 questions without and with the cache")
 
     rounds, differ, inexact, names = [], [], 0, []
     for n in range(args.rounds + 1):
@@ -153,7 +155,7 @@ def main():
     about = lab.version(args.binary)
     server.stop()
     from run import write_json
-    path = lab.results_path(args, "dashboard")
+    path = lab.results_path(args, "dashboard" if args.growth == GROWTH else f"dashboard-{args.growth:g}")
     write_json(path, {"rows": manifest["rows"], "growth": step / len(files), "rounds": rounds, "median": mid, "questions": per, "factor": factor,
                       "answers": len(rounds) * len(names), "answers_differ": differ, "answers_not_bit_identical": inexact, "peak_rss_mb": peak, "code": about})
     print(f"\nasking again costs {factor:.1f} times less CPU with the cache ({mid['cpu_ms']:.0f} ms, {mid['cached_cpu_ms']:.0f} ms); peak memory {peak:.0f} MB")

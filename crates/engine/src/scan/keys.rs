@@ -109,6 +109,27 @@ pub(crate) struct KeyBuffers {
     intern: InternBuffers,
 }
 
+impl KeyBuffers {
+    /// Numbers the cells of a column without a dictionary.
+    #[inline(never)]
+    fn number(
+        &mut self,
+        column: &Place<'_>,
+        column_ids: &ColumnIds,
+        block: usize,
+        rows: Rows<'_>,
+        scratch: &mut Scratch,
+    ) -> Result<(), EngineError> {
+        let KeyBuffers { keys, ids, intern } = self;
+        keys.clear();
+        each_key(column, block, rows, scratch, |i, key| keys.push((i as u32, key)))?;
+        ids.clear();
+        ids.resize(keys.len(), 0);
+        column_ids.interner.intern_all(keys.len(), |i| keys[i].1, |_| &[], intern, |i, id| ids[i] = id);
+        Ok(())
+    }
+}
+
 /// A dictionary that is decoded when a value of it is asked for that has no number.
 #[derive(Debug, Default)]
 pub(crate) struct LazyDict(OnceLock<Arc<Dict>>);
@@ -222,13 +243,8 @@ impl KeyPart<'_> {
                 each_valid(values, valid, rows, |i, v| f(i, (v.wrapping_sub(*first) as u64).wrapping_add(1)));
             }
             KeyPart::Raw { column } => {
-                let KeyBuffers { keys, ids, intern } = buffers;
-                keys.clear();
-                each_key(column, block, rows, scratch, |i, key| keys.push((i as u32, key)))?;
-                ids.clear();
-                ids.resize(keys.len(), 0);
-                column_ids.interner.intern_all(keys.len(), |i| keys[i].1, |_| &[], intern, |i, id| ids[i] = id);
-                for ((i, _), id) in keys.iter().zip(ids.iter()) {
+                buffers.number(column, column_ids, block, rows, scratch)?;
+                for ((i, _), id) in buffers.keys.iter().zip(&buffers.ids) {
                     f(*i as usize, u64::from(*id) + 1);
                 }
             }
