@@ -8,7 +8,7 @@ use super::{EXACT, Quantiles, SHIFT, WINDOW_KEYS, filled, middle_of};
 use crate::calc::count::SKIP;
 use crate::calc::number::ordered;
 
-/// What numbers or buckets weigh.
+/// What numbers weigh.
 #[derive(Clone, Debug, Default, PartialEq)]
 enum Weights {
     /// Each 1.
@@ -47,6 +47,89 @@ impl Weights {
     }
 }
 
+/// Says that a number follows in four bytes, as it is no less than this.
+const WIDE: u8 = u8::MAX;
+
+fn put(n: u32, bytes: &mut Vec<u8>) {
+    match u8::try_from(n) {
+        Ok(n) if n != WIDE => bytes.push(n),
+        _ => {
+            bytes.push(WIDE);
+            bytes.extend_from_slice(&n.to_le_bytes());
+        }
+    }
+}
+
+#[inline(always)]
+fn take(bytes: &mut &[u8]) -> u32 {
+    let (n, rest) = match **bytes {
+        [n, ref rest @ ..] if n != WIDE => (u32::from(n), rest),
+        [_, a, b, c, d, ref rest @ ..] => (u32::from_le_bytes([a, b, c, d]), rest),
+        _ => (0, &[][..]),
+    };
+    *bytes = rest;
+    n
+}
+
+/// Calls `f` with the buckets of a cell and what they hold.
+fn each_whole(mut bytes: &[u8], mut f: impl FnMut(u32, u32)) {
+    let mut bucket = 0;
+    while !bytes.is_empty() {
+        bucket += take(&mut bytes);
+        f(bucket, take(&mut bytes));
+    }
+}
+
+/// What buckets of some cells hold; those of a cell ascend.
+#[derive(Clone, Debug, PartialEq)]
+enum Buckets {
+    /// Two numbers each, in a byte if they are not [`WIDE`]: how far it is from the one before (of a cell's first, from 0), and what
+    /// it holds.
+    Whole(Box<[u8]>),
+    Any(Box<[(u32, f64)]>),
+}
+
+impl Default for Buckets {
+    fn default() -> Buckets {
+        Buckets::Whole(Box::default())
+    }
+}
+
+impl Buckets {
+    /// The smallest form; `ends` count buckets before, and after it bytes if it is made of those.
+    fn new(buckets: &[(u32, f64)], ends: &mut [End]) -> Buckets {
+        if buckets.iter().any(|(_, weight)| f64::from(*weight as u32) != *weight) {
+            return Buckets::Any(buckets.into());
+        }
+        let (mut bytes, mut from) = (Vec::with_capacity(buckets.len() * 2 + ends.len() * 4), 0);
+        for end in ends {
+            let (to, mut before) = (end.buckets as usize, 0);
+            for (bucket, weight) in &buckets[from..to] {
+                put(bucket - before, &mut bytes);
+                put(*weight as u32, &mut bytes);
+                before = *bucket;
+            }
+            (from, end.buckets) = (to, bytes.len() as u32);
+        }
+        Buckets::Whole(bytes.into())
+    }
+
+    /// Calls `f` with the buckets of a cell and what they hold.
+    fn each(&self, of_cell: std::ops::Range<usize>, mut f: impl FnMut(u32, f64)) {
+        match self {
+            Buckets::Whole(bytes) => each_whole(&bytes[of_cell], |bucket, weight| f(bucket, f64::from(weight))),
+            Buckets::Any(buckets) => buckets[of_cell].iter().for_each(|(bucket, weight)| f(*bucket, *weight)),
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match self {
+            Buckets::Whole(bytes) => bytes.len(),
+            Buckets::Any(buckets) => size_of_val(&**buckets),
+        }
+    }
+}
+
 /// Where a cell's part ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct End {
@@ -63,15 +146,13 @@ pub(crate) struct PackedQuantiles {
     /// Numbers as they are. Of cells that have many: those near zero, and integers of a small span.
     points: Vec<f64>,
     point_weights: Weights,
-    /// Buckets, by the top bits of their numbers.
-    buckets: Vec<u32>,
-    bucket_weights: Weights,
+    /// By the top bits of their numbers.
+    buckets: Buckets,
 }
 
 impl PackedQuantiles {
     pub(crate) fn bytes(&self) -> usize {
-        let weights = self.point_weights.bytes() + self.bucket_weights.bytes();
-        self.ends.len() * size_of::<End>() + self.points.len() * 8 + self.buckets.len() * 4 + weights
+        self.ends.len() * size_of::<End>() + self.points.len() * 8 + self.point_weights.bytes() + self.buckets.bytes()
     }
 
     /// Numbers of a cell, as far as it matters whether there are many: no more than [`EXACT`].
@@ -159,7 +240,7 @@ impl Quantiles {
             return PackedQuantiles { ends, points: values, point_weights: Weights::new(weights), ..PackedQuantiles::default() };
         }
         let mut out = PackedQuantiles::default();
-        let (mut point_weights, mut bucket_weights) = (Vec::new(), Vec::new());
+        let (mut point_weights, mut all_buckets) = (Vec::new(), Vec::new());
         let mut points: Vec<(u64, f64)> = Vec::new();
         let mut buckets: Vec<(u32, f64)> = Vec::new();
         // Numbers that weigh the same are counted, not sorted.
@@ -223,18 +304,16 @@ impl Quantiles {
                 put_in_order(&mut buckets);
                 out.points.extend(points.iter().map(|p| super::unordered(p.0)));
                 point_weights.extend(points.iter().map(|p| p.1));
-                out.buckets.extend(buckets.iter().map(|b| b.0));
-                bucket_weights.extend(buckets.iter().map(|b| b.1));
+                all_buckets.extend_from_slice(&buckets);
             } else {
                 out.points.extend(kept.clone().map(|p| p.0));
                 point_weights.extend(kept.map(|p| p.1));
             }
-            out.ends.push(End { points: out.points.len() as u32, buckets: out.buckets.len() as u32, many });
+            out.ends.push(End { points: out.points.len() as u32, buckets: all_buckets.len() as u32, many });
         }
         out.points.shrink_to_fit();
-        out.buckets.shrink_to_fit();
         out.point_weights = Weights::new(point_weights);
-        out.bucket_weights = Weights::new(bucket_weights);
+        out.buckets = Buckets::new(&all_buckets, &mut out.ends);
         out
     }
 
@@ -262,32 +341,27 @@ impl Quantiles {
             false => quantiles.whole[cell * width + at] += weight as u32,
         };
         let buckets = packed.buckets_of(i);
-        match (&packed.bucket_weights, weighted) {
+        match (&packed.buckets, weighted) {
             // By far the most: no weight but whole ones, and a counter for each.
-            (Weights::Whole(weights), false) if has_buckets && linear.is_none() => {
+            (Buckets::Whole(bytes), false) if has_buckets && linear.is_none() => {
                 let counters = &mut self.whole[cell * width..cell * width + n_keys];
                 let mut rest = Vec::new();
-                for (key, weight) in packed.buckets[buckets.clone()].iter().zip(&weights[buckets]) {
-                    match counters.get_mut(key.wrapping_sub(low) as usize) {
-                        Some(counter) => *counter += weight,
-                        None => rest.push((*key, *weight)),
-                    }
-                }
+                each_whole(&bytes[buckets], |key, weight| match counters.get_mut(key.wrapping_sub(low) as usize) {
+                    Some(counter) => *counter += weight,
+                    None => rest.push((key, weight)),
+                });
                 for (key, weight) in rest {
                     self.keep(cell, middle_of(u64::from(key), self.plan.whole), f64::from(weight));
                 }
             }
-            _ => {
-                for b in buckets {
-                    let (key, weight) = (packed.buckets[b], packed.bucket_weights.get(b));
-                    let at = key.wrapping_sub(low) as usize;
-                    if has_buckets && linear.is_none() && at < n_keys {
-                        count(self, at, weight);
-                    } else {
-                        self.keep(cell, middle_of(u64::from(key), self.plan.whole), weight);
-                    }
+            _ => packed.buckets.each(buckets, |key, weight| {
+                let at = key.wrapping_sub(low) as usize;
+                if has_buckets && linear.is_none() && at < n_keys {
+                    count(self, at, weight);
+                } else {
+                    self.keep(cell, middle_of(u64::from(key), self.plan.whole), weight);
                 }
-            }
+            }),
         }
         for p in points {
             let (value, weight) = (packed.points[p], packed.point_weights.get(p));
@@ -311,5 +385,31 @@ impl Quantiles {
             self.weigh();
         }
         self.kept.push(cell as u32, value, weight);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_come_back_as_they_were() {
+        let of_cells: [&[(u32, f64)]; 5] =
+            [&[(0, 1.0), (1, 254.0), (255, 255.0), (510, 256.0)], &[], &[(200_000, 4e9), (u32::MAX, 1.0)], &[(254, 1.0), (508, 2.0)], &[]];
+        for fraction in [0.0, 0.5] {
+            let (mut all, mut ends) = (Vec::new(), Vec::new());
+            for cell in of_cells {
+                all.extend(cell.iter().map(|(bucket, weight)| (*bucket, weight + fraction)));
+                ends.push(End { buckets: all.len() as u32, ..End::default() });
+            }
+            let buckets = Buckets::new(&all, &mut ends);
+            assert_eq!(matches!(buckets, Buckets::Whole(_)), fraction == 0.0);
+            let packed = PackedQuantiles { ends, buckets, ..PackedQuantiles::default() };
+            for (i, cell) in of_cells.iter().enumerate() {
+                let mut found = Vec::new();
+                packed.buckets.each(packed.buckets_of(i), |bucket, weight| found.push((bucket, weight - fraction)));
+                assert_eq!(found, *cell);
+            }
+        }
     }
 }
