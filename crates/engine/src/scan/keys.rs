@@ -205,16 +205,10 @@ impl KeyPart<'_> {
         match self {
             KeyPart::Const(id) => rows.each(|i, _| f(i, u64::from(*id))),
             KeyPart::Codes { column, ids } => {
-                let id = |code: usize| u64::from(ids.get(code).copied().unwrap_or(0));
                 if few {
-                    return each_code(column, block, rows, |i, code| f(i, id(code)));
+                    return each_code(column, block, rows, |i, code| f(i, by_table(ids, code)));
                 }
-                match column.codes(block, scratch)? {
-                    Codes::Const(c) => rows.each(|i, _| f(i, id(c as usize))),
-                    Codes::U8(c) => rows.each_value(c, |i, c| f(i, id(c as usize))),
-                    Codes::U16(c) => rows.each_value(c, |i, c| f(i, id(c as usize))),
-                    Codes::U32(c) => rows.each_value(c, |i, c| f(i, id(c as usize))),
-                }
+                each_by_table(column.codes(block, scratch)?, ids, rows, f);
             }
             KeyPart::Map { column, map, dict } => {
                 let mut mapped = Mapped { column, map, dict, ids: column_ids, failed: None };
@@ -257,6 +251,22 @@ impl KeyPart<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[inline(always)]
+fn by_table(ids: &[u32], code: usize) -> u64 {
+    u64::from(ids.get(code).copied().unwrap_or(0))
+}
+
+/// Calls `f` with position and number of each row. Apart from what is around it, its loops are compiled the same.
+#[inline(never)]
+fn each_by_table(codes: Codes<'_>, ids: &[u32], rows: Rows<'_>, mut f: impl FnMut(usize, u64)) {
+    match codes {
+        Codes::Const(c) => rows.each(|i, _| f(i, by_table(ids, c as usize))),
+        Codes::U8(c) => rows.each_value(c, |i, c| f(i, by_table(ids, c as usize))),
+        Codes::U16(c) => rows.each_value(c, |i, c| f(i, by_table(ids, c as usize))),
+        Codes::U32(c) => rows.each_value(c, |i, c| f(i, by_table(ids, c as usize))),
     }
 }
 
