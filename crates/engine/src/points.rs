@@ -4,7 +4,7 @@
 
 use model::TimeNs;
 
-/// Rows of equally many cells, each with a time and, if `tag` is of any use, what tells rows of a time apart.
+/// Rows of equally many cells, each with a time and a tag that tells rows of a time apart (none, unless somebody needs it).
 #[derive(Clone, Debug)]
 pub struct Points<T, Tag = ()> {
     /// Cells of a row.

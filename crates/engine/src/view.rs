@@ -28,6 +28,7 @@ pub(crate) enum PackedValue {
 }
 
 impl PackedValue {
+    /// Bytes that it points to.
     pub(crate) fn bytes(&self) -> usize {
         if let PackedValue::Heat(heat) = self { heat.len() * 16 } else { 0 }
     }
