@@ -16,13 +16,11 @@ use store::Segment;
 
 /// Events in a piece of an answer, on average at least: with fewer, reading them is as fast as adding up pieces.
 const CHUNK_ROWS: u64 = 8_192;
-/// Not asked for yet.
-pub(crate) const UNSET: u32 = u32::MAX;
 
 /// From the codes of a dictionary (or the offsets of small integers) to numbers, filled as needed.
 #[derive(Debug)]
 pub(crate) struct CodeMap {
-    /// Numbers plus 1; 0: [`UNSET`]. Memory that comes zeroed is not touched before it is needed.
+    /// Numbers plus 1; 0: none yet. Memory that comes zeroed is not touched before it is needed.
     ids: Box<[AtomicU32]>,
     /// A question numbered what it met.
     met: AtomicBool,
@@ -40,19 +38,21 @@ impl CodeMap {
         self.ids.len()
     }
 
-    /// The number of a code, or [`UNSET`].
-    pub(crate) fn get(&self, code: usize) -> u32 {
-        self.ids[code].load(Ordering::Relaxed).wrapping_sub(1)
+    /// The number of a code, if it has one.
+    pub(crate) fn get(&self, code: usize) -> Option<u32> {
+        self.ids[code].load(Ordering::Relaxed).checked_sub(1)
     }
 
     pub(crate) fn set(&self, code: usize, id: u32) {
-        self.ids[code].store(id.wrapping_add(1), Ordering::Relaxed);
+        self.ids[code].store(id + 1, Ordering::Relaxed);
     }
 
     /// Puts others in the place of the numbers of some codes.
     pub(crate) fn renumber(&self, codes: Range<usize>, number: impl Fn(u32) -> u32) {
-        for id in &self.ids[codes] {
-            id.store(number(id.load(Ordering::Relaxed).wrapping_sub(1)).wrapping_add(1), Ordering::Relaxed);
+        for code in codes {
+            if let Some(id) = self.get(code) {
+                self.set(code, number(id));
+            }
         }
     }
 

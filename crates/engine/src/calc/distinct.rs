@@ -217,15 +217,10 @@ impl Distinct {
             (Distinct::Bits { width, bits, counts }, PackedDistinct::Bits(words, n)) => {
                 let bits = &mut bits[cell];
                 let n_words = (*width / 64 + 1).max(words.len());
-                let is_first = bits.is_empty();
-                if is_first {
-                    bits.reserve_exact(n_words);
-                    bits.extend_from_slice(words);
-                } else {
-                    bits.iter_mut().zip(words).for_each(|(a, b)| *a |= b);
-                    let known = bits.len().min(words.len());
-                    bits.extend_from_slice(&words[known..]);
-                }
+                let (is_first, known) = (bits.is_empty(), bits.len().min(words.len()));
+                bits.reserve_exact(n_words.saturating_sub(bits.len()));
+                bits.iter_mut().zip(words).for_each(|(a, b)| *a |= b);
+                bits.extend_from_slice(&words[known..]);
                 if bits.len() < n_words {
                     bits.resize(n_words, 0);
                 }

@@ -281,6 +281,12 @@ impl Asked<'_> {
         Ok(answer)
     }
 
+    /// A row of the series.
+    fn row<'r>(&'r self, view: &'r View, labels: &'r [Cell], values: &'r [PackedValue]) -> impl Iterator<Item = Cell> + 'r {
+        let calcs = values.iter().zip(&self.fields.of_calc).map(|(v, field)| view.unpack(v, *field));
+        labels.iter().cloned().chain(calcs)
+    }
+
     /// Adds the series; `places` are positions in the results.
     fn add_series(
         &self,
@@ -291,27 +297,21 @@ impl Asked<'_> {
         answer: &mut Answer,
     ) -> Result<(), EngineError> {
         let n_labels = self.plan.breakdowns.len();
-        let row = |labels: &[Cell], values: &[PackedValue], out: &mut Vec<Cell>| {
-            out.extend_from_slice(labels);
-            out.extend(values.iter().zip(&self.fields.of_calc).map(|(v, field)| view.unpack(v, *field)));
-        };
         let no_labels = vec![Cell::Null; n_labels];
         let n_cells = n_labels + self.plan.calculations.len();
         let (mut series, mut total_series) = (SeriesPoints::new(n_cells), SeriesPoints::new(n_cells));
         series.reserve(pieces.iter().map(|p| p.points.len()).sum());
         let mut in_buckets = self.in_buckets(pieces, places, answer.results.len(), distinct)?.into_iter().peekable();
-        let (mut points, mut cells): (Vec<(TimeNs, u32, usize)>, Vec<Cell>) = (Vec::new(), Vec::new());
+        let mut points: Vec<(TimeNs, u32, usize)> = Vec::new();
         for (piece, places) in pieces.iter().zip(places) {
             if let Some(Bucket { start_ns, of_groups, total }) = in_buckets.next_if(|b| piece.part_of == Some(b.start_ns)) {
                 for (result, values) in answer.results.iter().zip(&of_groups) {
                     if let Some(values) = values {
-                        row(&result[..n_labels], values, &mut cells);
-                        series.push(start_ns, cells.drain(..));
+                        series.push(start_ns, self.row(view, &result[..n_labels], values));
                     }
                 }
                 if let Some(values) = total {
-                    row(&no_labels, &values, &mut cells);
-                    total_series.push(start_ns, cells.drain(..));
+                    total_series.push(start_ns, self.row(view, &no_labels, &values));
                 }
             }
             points.clear();
@@ -328,12 +328,11 @@ impl Asked<'_> {
                 of_bucket.sort_unstable_by_key(|p| (p.1, p.2));
             }
             for (time, position, i) in &points {
-                row(&answer.results[*position as usize][..n_labels], piece.points.row(*i), &mut cells);
-                series.push(*time, cells.drain(..));
+                let labels = &answer.results[*position as usize][..n_labels];
+                series.push(*time, self.row(view, labels, piece.points.row(*i)));
             }
             for (time, values) in piece.total_points.iter() {
-                row(&no_labels, values, &mut cells);
-                total_series.push(time, cells.drain(..));
+                total_series.push(time, self.row(view, &no_labels, values));
             }
         }
         (answer.series, answer.total_series) = (series, total_series);

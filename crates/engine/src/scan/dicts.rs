@@ -266,7 +266,7 @@ impl Part {
                 windows[*i].at = codes.end;
             }
             // Positions of texts have 32 bits.
-            if table.found.text_bytes() > run.memory_bytes_max.min(u32::MAX as usize / 2) {
+            if table.found.n_bytes() > run.memory_bytes_max.min(u32::MAX as usize / 2) {
                 return Err(EngineError::Memory {
                     limit: run.memory_bytes_max,
                     what: "values to group by",
@@ -389,7 +389,7 @@ mod tests {
                 assert!(map.is_complete());
                 let dict = place.dict().unwrap();
                 for code in 0..dict.len() {
-                    let (text, id) = (dict.text(code as u32, &mut scratch).to_owned(), map.get(code));
+                    let (text, id) = (dict.text(code as u32, &mut scratch).to_owned(), map.get(code).unwrap());
                     assert_eq!(ids.interner.value(id), Cell::Str(text.as_str().into()));
                     assert_eq!(*by_text.entry(text).or_insert(id), id);
                 }

@@ -5,7 +5,7 @@
 use super::place::Place;
 use super::select::{Rows, each_run, is_valid};
 use crate::EngineError;
-use crate::caches::{CodeMap, ColumnIds, UNSET};
+use crate::caches::{CodeMap, ColumnIds};
 use crate::intern::{InternBuffers, Key};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -160,8 +160,8 @@ impl Mapped<'_, '_> {
             return 0;
         }
         match self.map.get(code) {
-            UNSET => self.intern(code),
-            id => u64::from(id) + 1,
+            None => self.intern(code),
+            Some(id) => u64::from(id) + 1,
         }
     }
 
@@ -259,7 +259,7 @@ fn by_table(ids: &[u32], code: usize) -> u64 {
     u64::from(ids.get(code).copied().unwrap_or(0))
 }
 
-/// Calls `f` with position and number of each row. Apart from what is around it, its loops are compiled the same.
+/// Calls `f` with position and number of each row. On its own, so that its loops are compiled the same whatever is around them.
 #[inline(never)]
 fn each_by_table(codes: Codes<'_>, ids: &[u32], rows: Rows<'_>, mut f: impl FnMut(usize, u64)) {
     match codes {

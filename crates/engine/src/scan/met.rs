@@ -11,7 +11,7 @@ use super::keys::{SINGLE_ROWS, each_code};
 use super::place::Place;
 use super::prepare::Ready;
 use crate::EngineError;
-use crate::caches::{CodeMap, ColumnIds, UNSET};
+use crate::caches::{CodeMap, ColumnIds};
 use crate::intern::{InternBuffers, Key};
 use crate::run::Run;
 use model::TimeNs;
@@ -48,7 +48,7 @@ impl<'s> Unmet<'s> {
             let mut left = *bits;
             while left != 0 {
                 let code = word * 64 + left.trailing_zeros() as usize;
-                if code < self.map.len() && self.map.get(code) == UNSET {
+                if code < self.map.len() && self.map.get(code).is_none() {
                     codes.push(code as u32);
                 }
                 left &= left - 1;

@@ -9,7 +9,7 @@ use super::met::{self, Unmet};
 use super::place::Place;
 use super::prepare::Ready;
 use crate::EngineError;
-use crate::caches::{Caches, CodeMap, ColumnIds, UNSET};
+use crate::caches::{Caches, CodeMap, ColumnIds};
 use crate::intern::Key;
 use crate::run::{Run, parallel};
 use hashbrown::HashMap;
@@ -128,7 +128,7 @@ pub(super) fn number_values<'s>(
         let mut unmet = Vec::new();
         for k in &columns {
             // Without a filter, few rows are looked through each time; with one, many only once.
-            let is_worth = |map: &CodeMap| map.meet() || drafts[i].ready.filter.is_all();
+            let is_worth = |map: &CodeMap| drafts[i].ready.filter.is_all() || map.meet();
             let of_column = unnumbered(i, *k).filter(|(column, map, all)| !all && is_worth(map) && column.known_dict().is_none());
             unmet.extend(of_column.map(|(column, map, _)| (*k, Unmet::new(column, map))));
         }
@@ -178,10 +178,7 @@ pub(super) fn number<'s>(
                 }
                 Part::Small(column, _) if raw => KeyPart::Raw { column },
                 Part::Small(column, map) => {
-                    let small = (0..map.len()).map(|offset| match map.get(offset) {
-                        UNSET => 0,
-                        id => locals.get(id),
-                    });
+                    let small = (0..map.len()).map(|offset| map.get(offset).map_or(0, |id| locals.get(id)));
                     let base = column.range.map_or(0, |r| r.0 as i64);
                     KeyPart::Small { column, base, ids: small.collect() }
                 }
@@ -190,7 +187,7 @@ pub(super) fn number<'s>(
                     let map = ids.map(column.segment, column.index, column.n_dict());
                     if compact {
                         // All are numbered.
-                        let table = (0..map.len()).map(|code| locals.get(map.get(code)));
+                        let table = (0..map.len()).map(|code| map.get(code).map_or(0, |id| locals.get(id)));
                         KeyPart::Codes { column, ids: table.chain([0]).collect() }
                     } else {
                         KeyPart::Map { column, map, dict: LazyDict::default() }

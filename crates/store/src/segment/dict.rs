@@ -84,7 +84,7 @@ impl Texts {
 
     /// Bytes of all of them together, which may not become more than 4 GiB.
     #[must_use]
-    pub fn text_bytes(&self) -> usize {
+    pub fn n_bytes(&self) -> usize {
         self.bytes.len()
     }
 
