@@ -55,11 +55,27 @@ impl Values {
         }
     }
 
-    /// Whether a value is this one; to hash a text would take longer than to compare it.
-    fn is<'t>(&self, i: usize, key: Key, text: impl Fn() -> &'t [u8]) -> bool {
+    fn entry(&self, i: usize) -> BulkEntry<'_> {
         match self {
-            Values::Texts(texts) => key.tag == TEXT && texts.get(i as u32) == text(),
-            Values::Ids(tag, ids) => *tag == key.tag && ids[i] == key.bits,
+            Values::Texts(texts) => BulkEntry::Text(texts.get(i as u32)),
+            Values::Ids(tag, ids) => BulkEntry::Id(*tag, &ids[i]),
+        }
+    }
+}
+
+/// Where a value lies.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum BulkEntry<'b> {
+    Text(&'b [u8]),
+    Id(u8, &'b u128),
+}
+
+impl BulkEntry<'_> {
+    /// Whether it is this one; to hash a text would take longer than to compare it.
+    pub(super) fn is<'t>(self, key: Key, text: impl Fn() -> &'t [u8]) -> bool {
+        match self {
+            BulkEntry::Text(own) => key.tag == TEXT && own == text(),
+            BulkEntry::Id(tag, id) => tag == key.tag && *id == key.bits,
         }
     }
 }
@@ -152,10 +168,9 @@ impl Bulk {
         list.key(i)
     }
 
-    /// Whether a number's value is this one.
-    pub(super) fn is<'t>(&self, number: u32, key: Key, text: impl Fn() -> &'t [u8]) -> bool {
+    pub(super) fn entry(&self, number: u32) -> BulkEntry<'_> {
         let (list, i) = self.place(number);
-        list.is(i, key, text)
+        list.entry(i)
     }
 
     pub(super) fn text(&self, number: u32) -> &[u8] {

@@ -82,6 +82,9 @@ pub(crate) struct InternBuffers {
     hashes: Vec<u64>,
 }
 
+/// Values that are looked for together: their places in memory are asked for at once, and waited for once.
+const WAVE: usize = 32;
+
 /// A shard to look for values in.
 struct Open<'a> {
     which: usize,
@@ -99,7 +102,7 @@ impl Open<'_> {
             Key { tag: tags[at], bits: bits[at] }
         };
         let is_same = |number: &u32| match (number.checked_sub(first), self.bulk) {
-            (None, Some(bulk)) => bulk.is(*number, key, &text),
+            (None, Some(bulk)) => bulk.entry(*number).is(key, &text),
             (at, _) => key_in_shard(at) == key,
         };
         let hash_of = |number: &u32| match (number.checked_sub(first), self.bulk) {
@@ -113,6 +116,40 @@ impl Open<'_> {
         };
         self.shard.push(key, text());
         number
+    }
+
+    /// Calls `found` with position and number of many values, new or known.
+    fn intern_each<'t>(
+        &mut self,
+        mut values: impl Iterator<Item = (usize, u64, Key)>,
+        text: impl Fn(usize) -> &'t [u8],
+        mut found: impl FnMut(usize, u32),
+    ) {
+        let mut wave: Vec<(usize, u64, Key)> = Vec::with_capacity(WAVE);
+        let mut likely = [None; WAVE];
+        loop {
+            wave.clear();
+            wave.extend(values.by_ref().take(WAVE));
+            if wave.is_empty() {
+                return;
+            }
+            // No step of one value waits for another's.
+            for ((_, hash, _), likely) in wave.iter().zip(&mut likely) {
+                *likely = self.shard.table.find(*hash, |_| true).copied();
+            }
+            let known = |number: u32| self.bulk.filter(|bulk| number < bulk.len()).map(|bulk| bulk.entry(number));
+            let mut entries = [None; WAVE];
+            for (likely, entry) in likely.iter().zip(&mut entries).take(wave.len()) {
+                *entry = likely.and_then(known);
+            }
+            for (((at, hash, key), likely), entry) in wave.iter().zip(likely).zip(entries) {
+                let number = match (likely, entry) {
+                    (Some(number), Some(entry)) if entry.is(*key, || text(*at)) => number,
+                    _ => self.intern(*hash, *key, || text(*at)),
+                };
+                found(*at, number);
+            }
+        }
     }
 }
 
@@ -176,9 +213,8 @@ impl Interner {
     ) {
         let mut open = self.open(which);
         for (l, (values, sorted)) in lists.enumerate() {
-            for (key, at) in sorted.of(which) {
-                found(l, at as usize, open.intern(key.hash(), key, || values.text(at as usize)));
-            }
+            let of_shard = sorted.of(which).map(|(key, at)| (at as usize, key.hash(), key));
+            open.intern_each(of_shard, |at| values.text(at), |at, number| found(l, at, number));
         }
     }
 
@@ -199,11 +235,8 @@ impl Interner {
             if members.is_empty() {
                 continue;
             }
-            let mut open = self.open(which);
-            for i in members {
-                let i = *i as usize;
-                found(i, open.intern(hashes[i], key(i), || text(i)));
-            }
+            let values = members.iter().map(|i| *i as usize).map(|i| (i, hashes[i], key(i)));
+            self.open(which).intern_each(values, &text, &mut found);
         }
     }
 
