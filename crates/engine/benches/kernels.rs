@@ -53,6 +53,34 @@ impl Bed {
     }
 }
 
+/// Events of a piece of an answer in the kernels of questions that are asked again.
+const CHUNK_ROWS: u64 = 512;
+/// Events of each of three requests; two of them come in before such a question is asked again.
+const NEW_ROWS: usize = 500;
+
+/// Questions of a dashboard that are asked again: with nothing new, and with a few new events.
+fn again(bed: &Bed, batches: &[Arc<Segment>], name: &str, spec: &Value) {
+    let ask = |n_new: usize, caches: &Caches| {
+        let mut spec = spec.clone();
+        let end = (START_NS + STEP_NS * (BLOCK_ROWS + n_new * NEW_ROWS) as i64) / 1_000_000_000 + 1;
+        spec.as_object_mut().unwrap().extend([("start_time".into(), json!(end - 3_000)), ("end_time".into(), json!(end))]);
+        let run = Run { threads: 1, series: SeriesMode::IfGranularity, ..Run::new(0) };
+        let plan = check(&serde_json::from_value(spec).unwrap(), &bed.known, &run, &Limits::default()).unwrap();
+        let segments: Vec<_> = batches[..n_new].iter().rev().chain(&bed.segments).map(Arc::clone).collect();
+        engine::run(&segments, &plan, &run, caches).unwrap()
+    };
+    let asked = || {
+        let caches = Caches::new(64 << 20).with_chunk_rows(CHUNK_ROWS);
+        for n_new in [0, 0, 1, 1] {
+            ask(n_new, &caches);
+        }
+        caches
+    };
+    let caches = asked();
+    bed.kernels.run(&format!("engine: asked again, {name}"), (1, "answer"), || ask(1, &caches));
+    bed.kernels.run_with(&format!("engine: asked again after 1,000 events, {name}"), (1, "answer"), asked, |caches| (ask(3, &caches), caches));
+}
+
 fn main() {
     let parts: Vec<_> =
         (0..4).map(|i| Arc::new(Segment::from_bytes(encode(&events(i * BLOCK_ROWS / 4, BLOCK_ROWS / 4))).unwrap())).collect();
@@ -127,6 +155,25 @@ fn main() {
         bed.kernels.run(&format!("engine: contrast one column, {name}"), (BLOCK_ROWS, "row"), || {
             contrast(&bed.segments, &[], &plan, &bed.run).unwrap()
         });
+    }
+
+    let batches: Vec<_> = (0..3)
+        .map(|i| Arc::new(Segment::from_bytes(encode(&events(BLOCK_ROWS + i * NEW_ROWS, NEW_ROWS))).unwrap()))
+        .collect();
+    let percentiles = ["P50", "P95", "P99"].map(|op| of(op, "duration_ms"));
+    for (name, spec) in [
+        ("count by service, series", json!({"calculations": [count], "breakdowns": ["service"], "granularity": 20})),
+        ("P50, P95, P99", json!({"calculations": percentiles, "granularity": 20})),
+        ("P99 by route", json!({"calculations": [of("P99", "duration_ms"), count], "breakdowns": ["route"], "orders": [most], "limit": 20})),
+        ("P95 by build, top 50", json!({"calculations": [count, of("P95", "duration_ms")], "breakdowns": ["build"], "orders": [most], "limit": 50})),
+        ("distinct users by service", json!({"calculations": [of("COUNT_DISTINCT", "user")], "breakdowns": ["service"]})),
+        (
+            "failures of a route by build",
+            json!({"calculations": [count], "breakdowns": ["build"], "orders": [most], "limit": 20,
+                   "filters": [f("error", "=", json!(true)), f("route", "contains", json!("9"))]}),
+        ),
+    ] {
+        again(&bed, &batches, name, &spec);
     }
 
     let plan = bed.plan(json!({"calculations": [count, of("P95", "duration_ms")], "breakdowns": ["build"], "limit": 1000}));

@@ -125,6 +125,9 @@ impl Open<'_> {
         text: impl Fn(usize) -> &'t [u8],
         mut found: impl FnMut(usize, u32),
     ) {
+        let Some(bulk) = self.bulk else {
+            return values.for_each(|(at, hash, key)| found(at, self.intern(hash, key, || text(at))));
+        };
         let mut wave: Vec<(usize, u64, Key)> = Vec::with_capacity(WAVE);
         let mut likely = [None; WAVE];
         loop {
@@ -137,7 +140,7 @@ impl Open<'_> {
             for ((_, hash, _), likely) in wave.iter().zip(&mut likely) {
                 *likely = self.shard.table.find(*hash, |_| true).copied();
             }
-            let known = |number: u32| self.bulk.filter(|bulk| number < bulk.len()).map(|bulk| bulk.entry(number));
+            let known = |number: u32| (number < bulk.len()).then(|| bulk.entry(number));
             let mut entries = [None; WAVE];
             for (likely, entry) in likely.iter().zip(&mut entries).take(wave.len()) {
                 *entry = likely.and_then(known);

@@ -10,14 +10,23 @@ use super::{Codes, Column, Layout, Scratch, Segment, SegmentError, Valid, ints, 
 use model::TimeNs;
 use std::ops::Range;
 
+/// The first `n` of a buffer. What is in them is written over, so they are cleared only where it was never as long: blocks of
+/// all sizes take turns.
+fn first<T: Clone>(buffer: &mut Vec<T>, n: usize, empty: T) -> &mut [T] {
+    if buffer.len() < n {
+        buffer.resize(n, empty);
+    }
+    &mut buffer[..n]
+}
+
 impl Segment {
     /// Event times of a block, ascending.
     pub fn read_times<'s>(&self, block: usize, scratch: &'s mut Scratch) -> Result<&'s [TimeNs], SegmentError> {
         let (meta, data) = self.block(self.time_blocks()?, block)?;
         let scale = power(meta.exponent).ok_or_else(|| damaged("exponent of times"))?;
-        scratch.ints.resize(self.block_rows(block), 0);
-        ints::read(meta, data, scale, 0, &mut scratch.ints);
-        Ok(&scratch.ints)
+        let times = first(&mut scratch.ints, self.block_rows(block), 0);
+        ints::read(meta, data, scale, 0, times);
+        Ok(times)
     }
 
     /// The first row of a block whose time is not before this one.
@@ -42,9 +51,9 @@ impl Segment {
             return Ok(&scratch.floats);
         }
         let (meta, data) = self.block(self.load_blocks(self.n_columns() + 1, self.trailer.rates_offset)?, block)?;
-        scratch.floats.resize(n, 0.0);
-        stored_floats(meta, data, 0, &mut scratch.ints, &mut scratch.floats)?;
-        Ok(&scratch.floats)
+        let rates = first(&mut scratch.floats, n, 0.0);
+        stored_floats(meta, data, 0, &mut scratch.ints, rates)?;
+        Ok(rates)
     }
 
     /// Codes of a `Dict` or `Bools` column; a missing cell has the code `dict.len()` (2 for bools).
@@ -78,21 +87,21 @@ impl Segment {
         let (meta, data) = self.block(self.column_blocks(column)?, block)?;
         let n = self.block_rows(block);
         let rows = scratch.rows(n);
-        scratch.ints.resize(n, 0);
+        let out = first(&mut scratch.ints, n, 0);
         if meta.presence == Presence::All {
-            ints::read(meta, data, 1, rows.start, &mut scratch.ints[rows]);
-            return Ok((&scratch.ints, Valid::All));
+            ints::read(meta, data, 1, rows.start, &mut out[rows]);
+            return Ok((out, Valid::All));
         }
-        scratch.ints[rows.clone()].fill(0);
+        out[rows.clone()].fill(0);
         if meta.presence == Presence::None {
-            return Ok((&scratch.ints, Valid::None));
+            return Ok((out, Valid::None));
         }
         let (head, values) = split(meta, data, n)?;
         let (stored, before) = stored_of(meta, head, &rows);
-        scratch.tmp_ints.resize(stored.len(), 0);
-        ints::read(meta, values, 1, stored.start, &mut scratch.tmp_ints);
-        scatter(meta, head, &rows, &scratch.tmp_ints[before..], &mut scratch.ints, &mut scratch.bits);
-        Ok((&scratch.ints, Valid::Bits(&scratch.bits)))
+        let tmp = first(&mut scratch.tmp_ints, stored.len(), 0);
+        ints::read(meta, values, 1, stored.start, tmp);
+        scatter(meta, head, &rows, &tmp[before..], out, &mut scratch.bits);
+        Ok((out, Valid::Bits(&scratch.bits)))
     }
 
     /// Floats of a block, one per row, 0 where missing. Also serves `Ints`, as floats.
@@ -105,22 +114,22 @@ impl Segment {
         let (meta, data) = self.block(self.column_blocks(column)?, block)?;
         let n = self.block_rows(block);
         let rows = scratch.rows(n);
-        scratch.floats.resize(n, 0.0);
+        let out = first(&mut scratch.floats, n, 0.0);
         if meta.presence == Presence::None {
-            scratch.floats[rows].fill(0.0);
-            return Ok((&scratch.floats, Valid::None));
+            out[rows].fill(0.0);
+            return Ok((out, Valid::None));
         }
         let (head, values) = split(meta, data, n)?;
         if meta.presence == Presence::All {
-            numbers(column.layout, meta, values, rows.start, &mut scratch.tmp_ints, &mut scratch.floats[rows])?;
-            return Ok((&scratch.floats, Valid::All));
+            numbers(column.layout, meta, values, rows.start, &mut scratch.tmp_ints, &mut out[rows])?;
+            return Ok((out, Valid::All));
         }
         let (stored, before) = stored_of(meta, head, &rows);
-        scratch.tmp_floats.resize(stored.len(), 0.0);
-        numbers(column.layout, meta, values, stored.start, &mut scratch.tmp_ints, &mut scratch.tmp_floats)?;
-        scratch.floats[rows.clone()].fill(0.0);
-        scatter(meta, head, &rows, &scratch.tmp_floats[before..], &mut scratch.floats, &mut scratch.bits);
-        Ok((&scratch.floats, Valid::Bits(&scratch.bits)))
+        let tmp = first(&mut scratch.tmp_floats, stored.len(), 0.0);
+        numbers(column.layout, meta, values, stored.start, &mut scratch.tmp_ints, tmp)?;
+        out[rows.clone()].fill(0.0);
+        scatter(meta, head, &rows, &tmp[before..], out, &mut scratch.bits);
+        Ok((out, Valid::Bits(&scratch.bits)))
     }
 
     /// Raw ids of a block as numbers (big-endian; `Hex8` in the low 64 bits), one per row, 0 where missing.
@@ -133,21 +142,20 @@ impl Segment {
         let width = column.kind.id().ok_or_else(|| damaged("ids in a column of another kind"))?.width();
         let (meta, data) = self.block(self.column_blocks(column)?, block)?;
         let n = self.block_rows(block);
+        let out = first(&mut scratch.ids, n, 0);
         if meta.presence == Presence::All {
-            scratch.ids.resize(n, 0);
-            raw_ids(data, width, &mut scratch.ids);
-            return Ok((&scratch.ids, Valid::All));
+            raw_ids(data, width, out);
+            return Ok((out, Valid::All));
         }
-        scratch.ids.clear();
-        scratch.ids.resize(n, 0);
+        out.fill(0);
         if meta.presence == Presence::None {
-            return Ok((&scratch.ids, Valid::None));
+            return Ok((out, Valid::None));
         }
         let (head, values) = split(meta, data, n)?;
-        scratch.tmp_ids.resize(meta.n_stored as usize, 0);
-        raw_ids(values, width, &mut scratch.tmp_ids);
-        scatter(meta, head, &(0..n), &scratch.tmp_ids, &mut scratch.ids, &mut scratch.bits);
-        Ok((&scratch.ids, Valid::Bits(&scratch.bits)))
+        let tmp = first(&mut scratch.tmp_ids, meta.n_stored as usize, 0);
+        raw_ids(values, width, tmp);
+        scatter(meta, head, &(0..n), tmp, out, &mut scratch.bits);
+        Ok((out, Valid::Bits(&scratch.bits)))
     }
 
     /// Which rows of a block have a cell, for columns without codes: cheaper than reading the cells.
@@ -238,13 +246,13 @@ fn dense_codes<'s, T: Packable + Ord>(
     out: &'s mut Vec<T>,
     tmp: &mut Vec<T>,
 ) -> &'s [T] {
-    out.resize(n, missing);
+    let out = first(out, n, missing);
     if meta.presence == Presence::All {
         ints::read_codes(meta, values, rows.start, &mut out[rows.clone()]);
     } else {
         out[rows.clone()].fill(missing);
         let (stored, before) = stored_of(meta, head, &rows);
-        tmp.resize(stored.len(), missing);
+        let tmp = first(tmp, stored.len(), missing);
         ints::read_codes(meta, values, stored.start, tmp);
         if meta.presence == Presence::Bitmap {
             let mut bits = vec![0; rows.len().div_ceil(64)];
@@ -305,9 +313,9 @@ fn raw_ids(data: &[u8], width: usize, out: &mut [u128]) {
 
 fn stored_floats(meta: &BlockMeta, data: &[u8], from: usize, tmp: &mut Vec<i64>, out: &mut [f64]) -> Result<(), SegmentError> {
     if meta.exponent == EXPONENT_BITS {
-        tmp.resize(out.len(), 0);
+        let tmp = first(tmp, out.len(), 0);
         ints::read(meta, data, 1, from, tmp);
-        for (o, i) in out.iter_mut().zip(tmp.iter()) {
+        for (o, i) in out.iter_mut().zip(tmp) {
             *o = f64::from_bits(*i as u64);
         }
         return Ok(());
@@ -321,9 +329,9 @@ fn numbers(layout: Layout, meta: &BlockMeta, data: &[u8], from: usize, tmp: &mut
     if layout == Layout::Floats {
         return stored_floats(meta, data, from, tmp, out);
     }
-    tmp.resize(out.len(), 0);
+    let tmp = first(tmp, out.len(), 0);
     ints::read(meta, data, 1, from, tmp);
-    for (o, i) in out.iter_mut().zip(tmp.iter()) {
+    for (o, i) in out.iter_mut().zip(tmp) {
         *o = *i as f64;
     }
     Ok(())

@@ -71,6 +71,16 @@ fn take(bytes: &mut &[u8]) -> u32 {
     n
 }
 
+/// Those of one cell, whose weights are whole.
+fn put_buckets(buckets: &[(u32, f64)], bytes: &mut Vec<u8>) {
+    let mut before = 0;
+    for (bucket, weight) in buckets {
+        put(bucket - before, bytes);
+        put(*weight as u32, bytes);
+        before = *bucket;
+    }
+}
+
 /// Calls `f` with the buckets of a cell and what they hold.
 fn each_whole(mut bytes: &[u8], mut f: impl FnMut(u32, u32)) {
     let mut bucket = 0;
@@ -101,17 +111,13 @@ impl Buckets {
         if buckets.iter().any(|(_, weight)| f64::from(*weight as u32) != *weight) {
             return Buckets::Any(buckets.into());
         }
-        let (mut bytes, mut from) = (Vec::with_capacity(buckets.len() * 2 + ends.len() * 4), 0);
+        let (mut whole, mut from) = (Vec::with_capacity(buckets.len() * 2 + ends.len() * 4), 0);
         for end in ends {
-            let (to, mut before) = (end.buckets as usize, 0);
-            for (bucket, weight) in &buckets[from..to] {
-                put(bucket - before, &mut bytes);
-                put(*weight as u32, &mut bytes);
-                before = *bucket;
-            }
-            (from, end.buckets) = (to, bytes.len() as u32);
+            let to = end.buckets as usize;
+            put_buckets(&buckets[from..to], &mut whole);
+            (from, end.buckets) = (to, whole.len() as u32);
         }
-        Buckets::Whole(bytes.into())
+        Buckets::Whole(whole.into())
     }
 
     /// Calls `f` with the buckets of a cell and what they hold.
@@ -126,6 +132,36 @@ impl Buckets {
         match self {
             Buckets::Whole(bytes) => bytes.len(),
             Buckets::Any(buckets) => size_of_val(&**buckets),
+        }
+    }
+}
+
+/// Buckets of cell after cell on their way to the smallest form.
+enum Gather {
+    /// Nothing weighs a fraction.
+    Whole(Vec<u8>),
+    Any(Vec<(u32, f64)>),
+}
+
+impl Gather {
+    /// Those of a cell, ascending; answers where they end.
+    fn cell(&mut self, buckets: &[(u32, f64)]) -> u32 {
+        match self {
+            Gather::Whole(bytes) => {
+                put_buckets(buckets, bytes);
+                bytes.len() as u32
+            }
+            Gather::Any(all) => {
+                all.extend_from_slice(buckets);
+                all.len() as u32
+            }
+        }
+    }
+
+    fn finish(self, ends: &mut [End]) -> Buckets {
+        match self {
+            Gather::Whole(bytes) => Buckets::Whole(bytes.into()),
+            Gather::Any(all) => Buckets::new(&all, ends),
         }
     }
 }
@@ -240,7 +276,9 @@ impl Quantiles {
             return PackedQuantiles { ends, points: values, point_weights: Weights::new(weights), ..PackedQuantiles::default() };
         }
         let mut out = PackedQuantiles::default();
-        let (mut point_weights, mut all_buckets) = (Vec::new(), Vec::new());
+        let mut point_weights = Vec::new();
+        let mut all_buckets = if weighted || plan.weighted { Gather::Any(Vec::new()) } else { Gather::Whole(Vec::new()) };
+        let mut end = 0;
         let mut points: Vec<(u64, f64)> = Vec::new();
         let mut buckets: Vec<(u32, f64)> = Vec::new();
         // Numbers that weigh the same are counted, not sorted.
@@ -304,16 +342,16 @@ impl Quantiles {
                 put_in_order(&mut buckets);
                 out.points.extend(points.iter().map(|p| super::unordered(p.0)));
                 point_weights.extend(points.iter().map(|p| p.1));
-                all_buckets.extend_from_slice(&buckets);
+                end = all_buckets.cell(&buckets);
             } else {
                 out.points.extend(kept.clone().map(|p| p.0));
                 point_weights.extend(kept.map(|p| p.1));
             }
-            out.ends.push(End { points: out.points.len() as u32, buckets: all_buckets.len() as u32, many });
+            out.ends.push(End { points: out.points.len() as u32, buckets: end, many });
         }
         out.points.shrink_to_fit();
         out.point_weights = Weights::new(point_weights);
-        out.buckets = Buckets::new(&all_buckets, &mut out.ends);
+        out.buckets = all_buckets.finish(&mut out.ends);
         out
     }
 
