@@ -188,7 +188,8 @@ pub struct Answer {
     pub columns: Vec<Arc<str>>,
     /// One row per group.
     pub results: Vec<Vec<Cell>>,
-    /// Starts of buckets with a row per group in them, ascending by time.
+    /// Starts of buckets with a row per group in them, ascending by time. Labels are those of the group's result:
+    /// [`Answer::series_rows`] puts them together.
     pub series: SeriesPoints,
     /// The events, if the question asked for them.
     pub raw: Option<Vec<RawEvent>>,
@@ -208,7 +209,29 @@ pub struct Answer {
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'a> {
     columns: &'a [Arc<str>],
+    /// The first cells; missing ones are null.
+    labels: &'a [Cell],
+    n_labels: usize,
+    /// The others.
     cells: &'a [Cell],
+}
+
+impl<'a> Row<'a> {
+    fn new(columns: &'a [Arc<str>], cells: &'a [Cell]) -> Row<'a> {
+        Row { columns, labels: &[], n_labels: 0, cells }
+    }
+
+    /// Its cells.
+    pub fn cells(&self) -> impl Iterator<Item = &'a Cell> + use<'a> {
+        static NULL: Cell = Cell::Null;
+        let labels = self.labels;
+        (0..self.n_labels).map(move |i| labels.get(i).unwrap_or(&NULL)).chain(self.cells)
+    }
+
+    /// Its keys and cells.
+    pub fn entries(&self) -> impl Iterator<Item = (&'a str, &'a Cell)> + use<'a> {
+        self.columns.iter().map(|key| &**key).zip(self.cells())
+    }
 }
 
 /// Rows as `[{"data": {…}}]`.
@@ -218,11 +241,32 @@ pub struct Rows<'a> {
     rows: &'a [Vec<Cell>],
 }
 
+impl<'a> Rows<'a> {
+    /// Each row.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Row<'a>> + use<'a> {
+        let columns = self.columns;
+        self.rows.iter().map(move |cells| Row::new(columns, cells))
+    }
+}
+
 /// A series as `[{"time": …, "data": {…}}]`.
 #[derive(Clone, Copy, Debug)]
 pub struct Series<'a> {
     columns: &'a [Arc<str>],
+    results: &'a [Vec<Cell>],
     points: &'a SeriesPoints,
+}
+
+impl<'a> Series<'a> {
+    /// Time and cells of each row.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (TimeNs, Row<'a>)> + use<'a> {
+        let Series { columns, results, points } = *self;
+        let n_labels = columns.len().saturating_sub(points.width());
+        points.tagged().map(move |(time, group, cells)| {
+            let labels = results.get(*group as usize).map_or(&[][..], |result| &result[..n_labels.min(result.len())]);
+            (time, Row { columns, labels, n_labels, cells })
+        })
+    }
 }
 
 impl Answer {
@@ -255,19 +299,19 @@ impl Answer {
     /// The series, ready to be written.
     #[must_use]
     pub fn series_rows(&self) -> Series<'_> {
-        Series { columns: &self.columns, points: &self.series }
+        Series { columns: &self.columns, results: &self.results, points: &self.series }
     }
 
     /// The series of all groups together, ready to be written.
     #[must_use]
     pub fn total_series_rows(&self) -> Series<'_> {
-        Series { columns: &self.columns, points: &self.total_series }
+        Series { columns: &self.columns, results: &[], points: &self.total_series }
     }
 
     /// A row with the keys of this answer (totals, other), ready to be written.
     #[must_use]
     pub fn row<'a>(&'a self, cells: &'a [Cell]) -> Row<'a> {
-        Row { columns: &self.columns, cells }
+        Row::new(&self.columns, cells)
     }
 }
 
@@ -317,8 +361,8 @@ impl Serialize for Heatmap {
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(Some(self.columns.len()))?;
-        for (key, cell) in self.columns.iter().zip(self.cells) {
-            map.serialize_entry(&**key, cell)?;
+        for (key, cell) in self.entries() {
+            map.serialize_entry(key, cell)?;
         }
         map.end()
     }
@@ -336,7 +380,7 @@ impl<T: Serialize> Serialize for Data<T> {
 
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
-        s.collect_seq(self.rows.iter().map(|cells| Data(Row { columns: self.columns, cells })))
+        s.collect_seq(self.iter().map(Data))
     }
 }
 
@@ -358,11 +402,11 @@ impl Serialize for Series<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut seq = s.serialize_seq(Some(self.points.len()))?;
         let mut text = (TimeNs::MIN, String::new());
-        for (time, cells) in self.points.iter() {
+        for (time, row) in self.iter() {
             if text.1.is_empty() || text.0 != time {
                 text = (time, rfc3339(time));
             }
-            seq.serialize_element(&Point { time: &text.1, row: Row { columns: self.columns, cells } })?;
+            seq.serialize_element(&Point { time: &text.1, row })?;
         }
         seq.end()
     }
@@ -476,14 +520,14 @@ mod tests {
             granularity_ns: Some(60_000_000_000),
             columns: vec!["service.name".into(), "COUNT".into(), "AVG(x)".into()],
             results: vec![vec![Cell::Str("a\"b".into()), Cell::Int(3), Cell::Float(1.5)], vec![Cell::Null, Cell::Int(1), Cell::Null]],
-            series: SeriesPoints::from_iter([(60_000_000_000, vec![Cell::Str("a".into()), Cell::Int(1), Cell::Float(2.0)])]),
+            series: SeriesPoints::from_iter([(60_000_000_000, 0, vec![Cell::Int(1), Cell::Float(2.0)])]),
             meta: Meta { rows_scanned: 4, coverage: 1.0, ..Meta::default() },
             ..Answer::default()
         };
         assert_eq!(
             serde_json::to_string(&answer).unwrap(),
             r#"{"results":[{"data":{"service.name":"a\"b","COUNT":3,"AVG(x)":1.5}},{"data":{"service.name":null,"COUNT":1,"AVG(x)":null}}],"#.to_owned()
-                + r#""series":[{"time":"1970-01-01T00:01:00Z","data":{"service.name":"a","COUNT":1,"AVG(x)":2}}],"#
+                + r#""series":[{"time":"1970-01-01T00:01:00Z","data":{"service.name":"a\"b","COUNT":1,"AVG(x)":2}}],"#
                 + r#""start_time":"1970-01-01T00:00:00Z","end_time":"1970-01-01T00:00:00Z","granularity":60,"#
                 + r#""meta":{"rows_scanned":4,"rows_matched":0,"segments":0,"engine_ms":0.0,"coverage":1.0}}"#
         );

@@ -50,17 +50,15 @@ pub(crate) fn finish(plan: &Plan, mut answer: Answer) -> Answer {
     let n = plan.breakdowns.len();
     let serves = |calc: usize| plan.formulas.iter().any(|f| f.inputs.contains(&calc));
     let shown: Vec<usize> = (0..plan.calculations.len()).filter(|c| !serves(*c)).collect();
-    let row = |cells: &[Cell], out: &mut Vec<Cell>| {
-        let calc = |calc: usize| cells.get(n + calc).cloned().unwrap_or_default();
-        out.extend((0..n).map(|label| cells.get(label).cloned().unwrap_or_default()));
+    let row = |calcs: &[Cell], out: &mut Vec<Cell>| {
+        let calc = |calc: usize| calcs.get(calc).cloned().unwrap_or_default();
         out.extend(shown.iter().map(|c| calc(*c)).chain(plan.formulas.iter().map(|f| f.value(calc))));
     };
     for cells in answer.results.iter_mut().chain(&mut answer.totals).chain(&mut answer.other) {
-        let mut out = Vec::new();
-        row(cells, &mut out);
-        *cells = out;
+        let calcs = cells.split_off(n.min(cells.len()));
+        row(&calcs, cells);
     }
-    let width = n + shown.len() + plan.formulas.len();
+    let width = shown.len() + plan.formulas.len();
     answer.series = std::mem::take(&mut answer.series).map_rows(width, row);
     answer.total_series = std::mem::take(&mut answer.total_series).map_rows(width, row);
     let names = plan.breakdowns.iter().map(|b| b.name().into());

@@ -46,7 +46,7 @@ pub use examples::{ExamplesRequest, SlowExample};
 pub use memory::Memory;
 pub use newest::FoundTraces;
 pub use plan::{Calc, CalcOp, Computation, Computed, Condition, Field, Formula, HavingIf, OrderBy, OrderKey, Plan, Relation};
-pub use points::{Points, SeriesPoints};
+pub use points::{NO_GROUP, Points, SeriesPoints};
 pub use run::{OnPartial, OnProgress, Progress, Run, SeriesMode};
 pub use service_map::{CallNumbers, NodeKind, ServiceEdge, ServiceMap, ServiceMapSpec, ServiceNode};
 pub use trace::{Comparison, Kind, RowKind, ServiceShare, Skeleton, Slice, SpanDetails, TraceRequest, Warning};

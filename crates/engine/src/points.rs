@@ -13,8 +13,11 @@ pub struct Points<T, Tag = ()> {
     cells: Vec<T>,
 }
 
-/// The series of an answer.
-pub type SeriesPoints = Points<crate::Cell>;
+/// The series of an answer: values of calculations, each row with the position of its group among the results.
+pub type SeriesPoints = Points<crate::Cell, u32>;
+
+/// In the place of a group, where a row of a series is about all events.
+pub const NO_GROUP: u32 = u32::MAX;
 
 impl<T, Tag> Default for Points<T, Tag> {
     fn default() -> Points<T, Tag> {
@@ -49,6 +52,12 @@ impl<T, Tag> Points<T, Tag> {
         debug_assert_eq!(self.cells.len(), self.heads.len() * self.width, "rows are of one width");
     }
 
+    /// Cells of a row.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
     /// How many rows there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -77,6 +86,15 @@ impl<T, Tag> Points<T, Tag> {
         self.heads.iter_mut()
     }
 
+    /// The same times and tags with other cells, `width` in a row.
+    #[must_use]
+    pub fn map_rows(self, width: usize, mut row: impl FnMut(&[T], &mut Vec<T>)) -> Points<T, Tag> {
+        let mut cells = Vec::with_capacity(self.len() * width);
+        (0..self.len()).for_each(|i| row(self.row(i), &mut cells));
+        debug_assert_eq!(cells.len(), self.len() * width, "rows are of one width");
+        Points { width, heads: self.heads, cells }
+    }
+
     /// All cells.
     pub fn cells(&self) -> impl Iterator<Item = &T> {
         self.cells.iter()
@@ -100,22 +118,14 @@ impl<T> Points<T> {
         self.tagged().map(|(time, (), cells)| (time, cells))
     }
 
-    /// The same times with other cells, `width` in a row.
-    #[must_use]
-    pub fn map_rows(self, width: usize, mut row: impl FnMut(&[T], &mut Vec<T>)) -> Points<T> {
-        let mut cells = Vec::with_capacity(self.len() * width);
-        (0..self.len()).for_each(|i| row(self.row(i), &mut cells));
-        debug_assert_eq!(cells.len(), self.len() * width, "rows are of one width");
-        Points { width, heads: self.heads, cells }
-    }
 }
 
-impl<T> FromIterator<(TimeNs, Vec<T>)> for Points<T> {
+impl<T, Tag> FromIterator<(TimeNs, Tag, Vec<T>)> for Points<T, Tag> {
     /// The first row says how wide all are.
-    fn from_iter<I: IntoIterator<Item = (TimeNs, Vec<T>)>>(rows: I) -> Points<T> {
+    fn from_iter<I: IntoIterator<Item = (TimeNs, Tag, Vec<T>)>>(rows: I) -> Points<T, Tag> {
         let mut rows = rows.into_iter().peekable();
-        let mut points = Points::new(rows.peek().map_or(0, |(_, cells)| cells.len()));
-        rows.for_each(|(time, cells)| points.push(time, cells));
+        let mut points = Points::new(rows.peek().map_or(0, |(_, _, cells)| cells.len()));
+        rows.for_each(|(time, tag, cells)| points.push_tagged(time, tag, cells));
         points
     }
 }
@@ -127,7 +137,7 @@ mod tests {
     #[test]
     fn rows_of_any_width() {
         for width in 0..3 {
-            let points: Points<i64> = (0..4).map(|i| (i, vec![i; width])).collect();
+            let points: Points<i64> = (0..4).map(|i| (i, (), vec![i; width])).collect();
             assert!(points.iter().zip(0..).all(|((time, cells), i)| time == i && cells == vec![i; width]));
             let more = points.map_rows(width + 1, |cells, out| {
                 out.extend_from_slice(cells);

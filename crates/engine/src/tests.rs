@@ -51,6 +51,11 @@ fn ask(segments: &[Arc<Segment>], spec: Json) -> Answer {
     ask_with(segments, spec, Run::new(0)).unwrap()
 }
 
+/// The series with its labels.
+fn series(answer: &Answer) -> Vec<(i64, Vec<Cell>)> {
+    answer.series_rows().iter().map(|(time, row)| (time, row.cells().cloned().collect())).collect()
+}
+
 /// Results as JSON arrays of cells.
 fn rows(answer: &Answer) -> Json {
     json!(answer.results)
@@ -80,9 +85,10 @@ fn groups_with_series_in_one_pass_and_in_two() {
         assert_eq!((a.results.len(), a.meta.rows_matched, a.meta.rows_scanned), (2, 100, 100));
         assert_eq!(a.results[0][2], Cell::Int(99), "{breakdown}");
         let labels: BTreeSet<String> = a.results.iter().map(|r| format!("{:?}", r[0])).collect();
-        assert!(a.series.iter().all(|(_, row)| labels.contains(&format!("{:?}", row[0]))), "only groups of the results");
-        assert!(a.series.iter().is_sorted_by_key(|(t, _)| t) && a.series.iter().all(|(t, _)| t % (10 * S) == 0));
-        let total: f64 = a.series.iter().filter(|(_, row)| row[0] == a.results[0][0]).filter_map(|(_, row)| row[1].as_f64()).sum();
+        let series = series(&a);
+        assert!(series.iter().all(|(_, row)| labels.contains(&format!("{:?}", row[0]))), "only groups of the results");
+        assert!(series.iter().is_sorted_by_key(|(t, _)| t) && series.iter().all(|(t, _)| t % (10 * S) == 0));
+        let total: f64 = series.iter().filter(|(_, row)| row[0] == a.results[0][0]).filter_map(|(_, row)| row[1].as_f64()).sum();
         assert_eq!(Some(total), a.results[0][1].as_f64());
     }
 }
@@ -119,7 +125,7 @@ fn totals_and_other() {
     assert_eq!(rows(&a), json!([["s0", 10, 12, 10]]));
     assert_eq!(json!(a.totals), json!([null, 30, 14, 30]));
     assert_eq!(json!(a.other), json!([null, 20, 14, 20]));
-    let total_series: Vec<Json> = a.total_series.iter().map(|(t, row)| json!([t / S, row[1]])).collect();
+    let total_series: Vec<Json> = a.total_series.tagged().map(|(t, _, row)| json!([t / S, row[0]])).collect();
     assert_eq!(total_series, [json!([0, 15]), json!([15, 15])]);
 }
 
@@ -129,7 +135,7 @@ fn rates_are_differences_of_buckets() {
         [segment(&[(0, 1.0, json!({"v": 1})), (S, 1.0, json!({"v": 2})), (10 * S, 2.0, json!({"v": 5})), (30 * S, 1.0, json!({"v": 1}))])];
     let a =
         ask(&segments, json!({"calculations": [{"op": "RATE_SUM", "column": "v"}, {"op": "RATE_MAX", "column": "v"}], "granularity": 10}));
-    let series: Vec<Json> = a.series.iter().map(|(t, row)| json!([t / S, row[0], row[1]])).collect();
+    let series: Vec<Json> = series(&a).iter().map(|(t, row)| json!([t / S, row[0], row[1]])).collect();
     assert_eq!(series, [json!([0, null, null]), json!([10, 7, 3]), json!([30, null, null])]);
     assert_eq!(rows(&a), json!([[7, 3]]));
 }
@@ -146,7 +152,7 @@ fn spans_from_before_the_range_are_under_way_in_it() {
         "start_time": 10, "end_time": 30, "granularity": 10, "orders": [{"column": "g"}]}),
     );
     assert_eq!(rows(&a), json!([["a", 0.5, 0], ["b", 0.05, 1]]));
-    let series: Vec<Json> = a.series.iter().map(|(t, row)| json!([t / S, row])).collect();
+    let series: Vec<Json> = series(&a).iter().map(|(t, row)| json!([t / S, row])).collect();
     assert_eq!(series, [json!([10, ["a", 1, 0]]), json!([20, ["b", 0.1, 1]])]);
     assert_eq!(a.meta.rows_matched, 1);
 }

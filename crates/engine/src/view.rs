@@ -3,7 +3,7 @@
 //! Owns: values of calculations per group and bucket, including those that look at neighbouring buckets.
 //! Never does: read blocks, choose passes.
 
-use crate::SeriesPoints;
+use crate::points::{NO_GROUP, SeriesPoints};
 use crate::calc::count::{CellMap, SKIP};
 use crate::calc::heatmap::Heat;
 use crate::calc::quantile::{RELATIVE_ERROR, Solved};
@@ -333,7 +333,7 @@ impl<'q> Table<'q> {
             && plan.series
         {
             let positions: Vec<usize> = (0..selected.len()).map(position).collect();
-            answer.series = self.points(series, plan, &positions, &labels);
+            answer.series = self.points(series, plan, &positions, |i| i as u32);
             self.note_errors(plan, series, &mut answer.meta);
         }
         if self.totals {
@@ -342,9 +342,9 @@ impl<'q> Table<'q> {
         answer
     }
 
-    /// One point per bucket and position that has something to say.
-    fn points(&self, series: &View, plan: &Plan, positions: &[usize], labels: &[Vec<Cell>]) -> SeriesPoints {
-        let mut out = SeriesPoints::new(plan.breakdowns.len() + plan.calculations.len());
+    /// One point per bucket and position that has something to say; `group` tells which result that is.
+    fn points(&self, series: &View, plan: &Plan, positions: &[usize], group: impl Fn(usize) -> u32) -> SeriesPoints {
+        let mut out = SeriesPoints::new(plan.calculations.len());
         let Some(buckets) = series.buckets else { return out };
         let mut row = Vec::new();
         let mut before = vec![vec![Cell::Null; plan.calculations.len()]; positions.len()];
@@ -353,9 +353,6 @@ impl<'q> Table<'q> {
                 let cell = b * buckets.n_groups + position;
                 let occurs = series.occurs(cell);
                 row.clear();
-                if occurs {
-                    row.extend_from_slice(&labels[i]);
-                }
                 for (c, calc) in plan.calculations.iter().enumerate() {
                     if !calc.op.is_rate() {
                         if occurs {
@@ -368,7 +365,7 @@ impl<'q> Table<'q> {
                     before[i][c] = value;
                 }
                 if occurs {
-                    out.push(buckets.start(b as u32), row.drain(..));
+                    out.push_tagged(buckets.start(b as u32), group(i), row.drain(..));
                 }
             }
         }
@@ -399,7 +396,7 @@ impl<'q> Table<'q> {
         if plan.series
             && let Some(s) = &total_series
         {
-            answer.total_series = self.points(s, plan, &[0], std::slice::from_ref(&no_labels));
+            answer.total_series = self.points(s, plan, &[0], |_| NO_GROUP);
             self.note_errors(plan, s, &mut answer.meta);
         }
         let mut rest = all;

@@ -13,7 +13,7 @@ use crate::calc::count::SKIP;
 use crate::calc::pack::PackedStates;
 use crate::calc::quantile::EXACT;
 use crate::calc::{CalcPlan, States};
-use crate::points::{Points, SeriesPoints};
+use crate::points::{NO_GROUP, Points, SeriesPoints};
 use crate::scan::group::{GroupPlan, Groups};
 use crate::scan::keys::{KeyColumn, Numbering};
 use crate::view::{PackedValue, Table, View};
@@ -282,9 +282,8 @@ impl Asked<'_> {
     }
 
     /// A row of the series.
-    fn row<'r>(&'r self, view: &'r View, labels: &'r [Cell], values: &'r [PackedValue]) -> impl Iterator<Item = Cell> + 'r {
-        let calcs = values.iter().zip(&self.fields.of_calc).map(|(v, field)| view.unpack(v, *field));
-        labels.iter().cloned().chain(calcs)
+    fn row<'r>(&'r self, view: &'r View, values: &'r [PackedValue]) -> impl Iterator<Item = Cell> + 'r {
+        values.iter().zip(&self.fields.of_calc).map(|(v, field)| view.unpack(v, *field))
     }
 
     /// Adds the series; `places` are positions in the results.
@@ -296,25 +295,25 @@ impl Asked<'_> {
         view: &View,
         answer: &mut Answer,
     ) -> Result<(), EngineError> {
-        let n_labels = self.plan.breakdowns.len();
-        let no_labels = vec![Cell::Null; n_labels];
-        let n_cells = n_labels + self.plan.calculations.len();
+        let n_cells = self.plan.calculations.len();
         let (mut series, mut total_series) = (SeriesPoints::new(n_cells), SeriesPoints::new(n_cells));
-        series.reserve(pieces.iter().map(|p| p.points.len()).sum());
-        let mut in_buckets = self.in_buckets(pieces, places, answer.results.len(), distinct)?.into_iter().peekable();
+        let in_buckets = self.in_buckets(pieces, places, answer.results.len(), distinct)?;
+        series.reserve(pieces.iter().map(|p| p.points.len()).sum::<usize>() + in_buckets.len() * answer.results.len());
+        let mut in_buckets = in_buckets.into_iter().peekable();
         let mut points: Vec<(TimeNs, u32, usize)> = Vec::new();
         for (piece, places) in pieces.iter().zip(places) {
             if let Some(Bucket { start_ns, of_groups, total }) = in_buckets.next_if(|b| piece.part_of == Some(b.start_ns)) {
-                for (result, values) in answer.results.iter().zip(&of_groups) {
+                for (group, values) in (0..).zip(&of_groups) {
                     if let Some(values) = values {
-                        series.push(start_ns, self.row(view, &result[..n_labels], values));
+                        series.push_tagged(start_ns, group, self.row(view, values));
                     }
                 }
                 if let Some(values) = total {
-                    total_series.push(start_ns, self.row(view, &no_labels, &values));
+                    total_series.push_tagged(start_ns, NO_GROUP, self.row(view, &values));
                 }
             }
             points.clear();
+            points.reserve(piece.points.len());
             for (i, (time, group, _)) in piece.points.tagged().enumerate() {
                 let position = places[*group as usize];
                 if position != SKIP {
@@ -328,11 +327,10 @@ impl Asked<'_> {
                 of_bucket.sort_unstable_by_key(|p| (p.1, p.2));
             }
             for (time, position, i) in &points {
-                let labels = &answer.results[*position as usize][..n_labels];
-                series.push(*time, self.row(view, labels, piece.points.row(*i)));
+                series.push_tagged(*time, *position, self.row(view, piece.points.row(*i)));
             }
             for (time, values) in piece.total_points.iter() {
-                total_series.push(time, self.row(view, &no_labels, values));
+                total_series.push_tagged(time, NO_GROUP, self.row(view, values));
             }
         }
         (answer.series, answer.total_series) = (series, total_series);

@@ -430,13 +430,14 @@ fn series(answer: &Answer, truth: &Truth, question: &Question, run: &Run) -> Out
     if let Some(seconds) = given {
         require(granularity == (seconds * 1e9).round() as i64, || format!("granularity is {granularity} ns, not {seconds} s"))?;
     }
-    require(answer.series.iter().is_sorted_by_key(|(time, _)| time), || "the series is not in the order of time".into())?;
+    let series: Vec<(i64, Vec<Cell>)> = answer.series_rows().iter().map(|(time, row)| (time, row.cells().cloned().collect())).collect();
+    require(series.is_sorted_by_key(|(time, _)| *time), || "the series is not in the order of time".into())?;
     let shown = oracle::shown(spec);
     let groups: BTreeSet<Vec<Key>> = answer.results.iter().map(|row| key(&row[..n_breakdowns])).collect();
     let mut seen: BTreeSet<(i128, Vec<Key>)> = BTreeSet::new();
-    for (time, row) in answer.series.iter() {
+    for (time, row) in &series {
         let group = key(&row[..n_breakdowns.min(row.len())]);
-        let at = i128::from(time);
+        let at = i128::from(*time);
         require(at.rem_euclid(i128::from(granularity)) == 0, || format!("{time} is no multiple of {granularity}"))?;
         require(at < i128::from(question.end_ns) && at + i128::from(granularity) > i128::from(question.start_ns), || {
             format!("bucket {time} lies outside of the range")
@@ -523,14 +524,14 @@ pub(crate) fn with_other(a: &Answer, b: &Answer) -> Outcome {
     require(a.raw == b.raw, || "other raw rows".into())?;
     require(a.meta.approximate == b.meta.approximate, || "other approximations".into())?;
     require(a.results.len() == b.results.len() && a.series.len() == b.series.len(), || "other numbers of rows".into())?;
-    let points = || a.series.iter().zip(b.series.iter());
+    let points = || a.series.tagged().zip(b.series.tagged());
     let of_results = a.results.iter().zip(&b.results).map(|(a, b)| (a.as_slice(), b.as_slice()));
-    let rows = of_results.chain(points().map(|((_, a), (_, b))| (a, b)));
+    let rows = of_results.chain(points().map(|((.., a), (.., b))| (a, b)));
     let others = a.totals.iter().zip(&b.totals).chain(a.other.iter().zip(&b.other));
     for (a, b) in rows.chain(others.map(|(a, b)| (a.as_slice(), b.as_slice()))) {
         require(a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b)), || format!("{a:?} here, {b:?} there"))?;
     }
-    require(points().all(|((a, _), (b, _))| a == b), || "other buckets".into())?;
+    require(points().all(|((a, of_a, _), (b, of_b, _))| (a, of_a) == (b, of_b)), || "other buckets".into())?;
     match (&a.compare, &b.compare) {
         (Some(a), Some(b)) => with_other(a, b),
         (a, b) => require(a.is_none() && b.is_none(), || "only one compares".into()),

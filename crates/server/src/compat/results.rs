@@ -99,19 +99,19 @@ async fn compute(app: &Arc<App>, dataset: &str, order: Order) -> Result<Done, Fa
             Ok(())
         };
         if let (true, Some(cells)) = (order.total, &answer.totals) {
-            part("total_by_aggregate", rows::row(&answer.columns, cells))?;
+            part("total_by_aggregate", rows::row(answer.row(cells)))?;
             if !order.disable_series {
-                part("total_by_aggregate_series", rows::series(&answer.columns, &answer.total_series))?;
+                part("total_by_aggregate_series", rows::series(answer.total_series_rows()))?;
             }
         }
         if let (true, Some(cells)) = (order.other, &answer.other) {
-            part("other_by_aggregate", rows::row(&answer.columns, cells))?;
+            part("other_by_aggregate", rows::row(answer.row(cells)))?;
         }
         let results = match &answer.raw {
             Some(events) => serde_json::to_string(events),
-            None => rows::rows(&answer.columns, &answer.results),
+            None => rows::rows(answer.result_rows()),
         };
-        let series = if order.disable_series { Ok("[]".to_owned()) } else { rows::series(&answer.columns, &answer.series) };
+        let series = if order.disable_series { Ok("[]".to_owned()) } else { rows::series(answer.series_rows()) };
         Ok(Done {
             results: results.map_err(not_json)?.into(),
             series: series.map_err(not_json)?.into(),

@@ -2,26 +2,20 @@
 //!
 //! Owns: that form. Never does: change values.
 
-use engine::{Cell, SeriesPoints};
+use engine::{Cell, Row, Rows, Series};
 use model::time::rfc3339;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use std::sync::Arc;
 
 /// `{key: value}` without nulls.
 #[derive(Clone, Copy)]
-struct Present<'a> {
-    columns: &'a [Arc<str>],
-    cells: &'a [Cell],
-}
+struct Present<'a>(Row<'a>);
 
 impl Serialize for Present<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(None)?;
-        for (key, cell) in self.columns.iter().zip(self.cells) {
-            if *cell != Cell::Null {
-                map.serialize_entry(&**key, cell)?;
-            }
+        for (key, cell) in self.0.entries().filter(|(_, cell)| **cell != Cell::Null) {
+            map.serialize_entry(key, cell)?;
         }
         map.end()
     }
@@ -39,36 +33,37 @@ struct Point<'a> {
 }
 
 /// `{"data":{…}}`.
-pub(super) fn row(columns: &[Arc<str>], cells: &[Cell]) -> serde_json::Result<String> {
-    serde_json::to_string(&Data { data: Present { columns, cells } })
+pub(super) fn row(row: Row<'_>) -> serde_json::Result<String> {
+    serde_json::to_string(&Data { data: Present(row) })
 }
 
 /// `[{"data":{…}},…]`.
-pub(super) fn rows(columns: &[Arc<str>], rows: &[Vec<Cell>]) -> serde_json::Result<String> {
-    let rows: Vec<Data<'_>> = rows.iter().map(|cells| Data { data: Present { columns, cells } }).collect();
+pub(super) fn rows(rows: Rows<'_>) -> serde_json::Result<String> {
+    let rows: Vec<Data<'_>> = rows.iter().map(|row| Data { data: Present(row) }).collect();
     serde_json::to_string(&rows)
 }
 
 /// `[{"time":…,"data":{…}},…]`.
-pub(super) fn series(columns: &[Arc<str>], points: &SeriesPoints) -> serde_json::Result<String> {
-    let points: Vec<Point<'_>> =
-        points.iter().map(|(time, cells)| Point { time: rfc3339(time), data: Present { columns, cells } }).collect();
+pub(super) fn series(series: Series<'_>) -> serde_json::Result<String> {
+    let points: Vec<Point<'_>> = series.iter().map(|(time, row)| Point { time: rfc3339(time), data: Present(row) }).collect();
     serde_json::to_string(&points)
 }
 
 #[cfg(test)]
 mod tests {
     use super::{row, rows, series};
-    use engine::{Cell, SeriesPoints};
-    use std::sync::Arc;
+    use engine::{Answer, Cell};
 
     #[test]
     fn missing_values_are_left_out() {
-        let columns: [Arc<str>; 2] = ["g".into(), "COUNT".into()];
-        let cells = vec![Cell::Null, Cell::Int(2)];
-        assert_eq!(row(&columns, &cells).unwrap(), r#"{"data":{"COUNT":2}}"#);
-        assert_eq!(rows(&columns, std::slice::from_ref(&cells)).unwrap(), r#"[{"data":{"COUNT":2}}]"#);
-        let points = SeriesPoints::from_iter([(0, cells)]);
-        assert_eq!(series(&columns, &points).unwrap(), r#"[{"time":"1970-01-01T00:00:00Z","data":{"COUNT":2}}]"#);
+        let answer = Answer {
+            columns: vec!["g".into(), "COUNT".into()],
+            results: vec![vec![Cell::Null, Cell::Int(2)]],
+            series: [(0, 0, vec![Cell::Int(2)])].into_iter().collect(),
+            ..Answer::default()
+        };
+        assert_eq!(row(answer.row(&answer.results[0])).unwrap(), r#"{"data":{"COUNT":2}}"#);
+        assert_eq!(rows(answer.result_rows()).unwrap(), r#"[{"data":{"COUNT":2}}]"#);
+        assert_eq!(series(answer.series_rows()).unwrap(), r#"[{"time":"1970-01-01T00:00:00Z","data":{"COUNT":2}}]"#);
     }
 }

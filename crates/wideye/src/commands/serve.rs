@@ -37,7 +37,10 @@ pub(super) fn settings(config: Option<&Path>, flags: &[(String, String)]) -> Res
 
 /// Serves until a signal ends it.
 pub(super) fn serve(settings: Settings) -> Result<(), CliError> {
+    // They move bytes; what computes has threads of its own. Fewer of them wake each other less often.
+    let n_threads = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(n_threads)
         .enable_all()
         .build()
         .map_err(|e| CliError::Server(format!("cannot start threads: {e}")))?;
