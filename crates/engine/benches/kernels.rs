@@ -164,12 +164,12 @@ fn main() {
     for (name, spec) in [
         ("count by service, series", json!({"calculations": [count], "breakdowns": ["service"], "granularity": 20})),
         ("P50, P95, P99", json!({"calculations": percentiles, "granularity": 20})),
-        ("P99 by route", json!({"calculations": [of("P99", "duration_ms"), count], "breakdowns": ["route"], "orders": [most], "limit": 20})),
-        ("P95 by build, top 50", json!({"calculations": [count, of("P95", "duration_ms")], "breakdowns": ["build"], "orders": [most], "limit": 50})),
+        ("P99 by route", json!({"calculations": [of("P99", "duration_ms"), count], "breakdowns": ["route"], "orders": [most, {"column": "route"}], "limit": 20})),
+        ("P95 by build, top 50", json!({"calculations": [count, of("P95", "duration_ms")], "breakdowns": ["build"], "orders": [most, {"column": "build"}], "limit": 50})),
         ("distinct users by service", json!({"calculations": [of("COUNT_DISTINCT", "user")], "breakdowns": ["service"]})),
         (
             "failures of a route by build",
-            json!({"calculations": [count], "breakdowns": ["build"], "orders": [most], "limit": 20,
+            json!({"calculations": [count], "breakdowns": ["build"], "orders": [most, {"column": "build"}], "limit": 20,
                    "filters": [f("error", "=", json!(true)), f("route", "contains", json!("9"))]}),
         ),
     ] {

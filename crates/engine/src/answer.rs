@@ -49,6 +49,7 @@ impl Cell {
     }
 
     /// Ascending: truth values, numbers, texts, distributions; what is missing comes last.
+    #[inline]
     pub(crate) fn compare(&self, other: &Cell) -> Ordering {
         fn class(c: &Cell) -> u8 {
             match c {
@@ -216,6 +217,8 @@ pub struct Row<'a> {
     cells: &'a [Cell],
 }
 
+static NULL: Cell = Cell::Null;
+
 impl<'a> Row<'a> {
     fn new(columns: &'a [Arc<str>], cells: &'a [Cell]) -> Row<'a> {
         Row { columns, labels: &[], n_labels: 0, cells }
@@ -223,7 +226,6 @@ impl<'a> Row<'a> {
 
     /// Its cells.
     pub fn cells(&self) -> impl Iterator<Item = &'a Cell> + use<'a> {
-        static NULL: Cell = Cell::Null;
         let labels = self.labels;
         (0..self.n_labels).map(move |i| labels.get(i).unwrap_or(&NULL)).chain(self.cells)
     }
@@ -361,8 +363,12 @@ impl Serialize for Heatmap {
 impl Serialize for Row<'_> {
     fn serialize<S: Serializer>(&self, s: S) -> Result<S::Ok, S::Error> {
         let mut map = s.serialize_map(Some(self.columns.len()))?;
-        for (key, cell) in self.entries() {
-            map.serialize_entry(key, cell)?;
+        let (labels, others) = self.columns.split_at(self.n_labels.min(self.columns.len()));
+        for (i, key) in labels.iter().enumerate() {
+            map.serialize_entry(&**key, self.labels.get(i).unwrap_or(&NULL))?;
+        }
+        for (key, cell) in others.iter().zip(self.cells) {
+            map.serialize_entry(&**key, cell)?;
         }
         map.end()
     }

@@ -64,6 +64,8 @@ struct Ranking<'a> {
     orders: &'a [OrderBy],
     values: &'a dyn Values,
     limit: usize,
+    /// The keys tell all groups apart: nothing is left to decide after them.
+    keys_decide: bool,
 }
 
 impl Ranking<'_> {
@@ -78,7 +80,9 @@ impl Ranking<'_> {
     fn fill(&self, c: &mut Candidate) {
         if c.keys.is_none() {
             c.keys = Some(self.orders.iter().map(|o| self.value(o, c.group)).collect());
-            c.tie = self.values.tie(c.group);
+            if !self.keys_decide {
+                c.tie = self.values.tie(c.group);
+            }
         }
     }
 
@@ -118,7 +122,9 @@ pub(crate) fn select(plan: &Plan, groups: impl Iterator<Item = u32>, values: &dy
         [] if sortable => &default[..],
         orders => orders,
     };
-    let ranking = Ranking { orders, values, limit: plan.limit };
+    let is_ordered = |breakdown: usize| orders.iter().any(|o| o.key == OrderKey::Breakdown(breakdown));
+    let keys_decide = (0..plan.breakdowns.len()).all(is_ordered);
+    let ranking = Ranking { orders, values, limit: plan.limit, keys_decide };
     let room = (plan.limit * 2).max(4096);
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut cutoff = u64::MAX;

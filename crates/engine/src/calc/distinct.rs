@@ -229,16 +229,15 @@ impl Distinct {
                 }
             }
             (Distinct::Bits { width, bits, counts }, PackedDistinct::List(ids)) => {
-                let (bits, words) = (&mut bits[cell], ids.iter().max().map_or(0, |id| *id as usize / 64 + 1));
-                if bits.len() < words {
-                    bits.resize((*width / 64 + 1).max(words), 0);
+                let (bits, mut new) = (&mut bits[cell], 0);
+                for id in ids {
+                    let (word, bit) = (*id as usize / 64, id % 64);
+                    if word >= bits.len() {
+                        bits.resize((*width / 64 + 1).max(word + 1), 0);
+                    }
+                    new += !bits[word] >> bit & 1;
+                    bits[word] |= 1 << bit;
                 }
-                let mut new = 0;
-                ids.iter().for_each(|id| {
-                    let (word, bit) = (&mut bits[*id as usize / 64], id % 64);
-                    new += !*word >> bit & 1;
-                    *word |= 1 << bit;
-                });
                 if let Some(Some(count)) = counts.get_mut(cell) {
                     *count += new;
                 }

@@ -151,6 +151,7 @@ impl Quantiles {
 
     pub(crate) fn resize(&mut self, n: usize) {
         self.cells = n;
+        self.kept.resize(n);
         if !self.crowded.is_empty() {
             grow(&mut self.crowded, n);
         }
@@ -246,6 +247,7 @@ impl Quantiles {
 
     pub(crate) fn merge(&mut self, mut other: Quantiles, map: CellMap<'_>) {
         if matches!(map, CellMap::Same) {
+            self.kept.resize(other.kept.n_lists());
             match (&mut self.kept, &mut other.kept) {
                 (Kept::Plain(a), Kept::Plain(b)) => a.iter_mut().zip(b).for_each(|(a, b)| a.append(b)),
                 (Kept::Weighted(a), Kept::Weighted(b)) => a.iter_mut().zip(b).for_each(|(a, b)| a.append(b)),
@@ -279,7 +281,7 @@ impl Quantiles {
         if matches!(other.kept, Kept::Weighted(_)) {
             self.weigh();
         }
-        for i in 0..LISTS {
+        for i in 0..other.kept.n_lists() {
             other.kept.each(i, |cell, value, weight| {
                 if let Some(to) = map.get(cell as usize)
                     && !self.count(to, value, weight)
@@ -321,7 +323,8 @@ impl Quantiles {
     fn weigh(&mut self) {
         if matches!(self.kept, Kept::Plain(_)) {
             let plain = std::mem::replace(&mut self.kept, Kept::new(true));
-            for i in 0..LISTS {
+            self.kept.resize(self.cells);
+            for i in 0..plain.n_lists() {
                 plain.each(i, |cell, value, weight| self.kept.push(cell, value, weight));
             }
         }
@@ -367,13 +370,11 @@ impl Quantiles {
     /// The wanted percentiles of all cells.
     pub(crate) fn solve(&self, threads: usize) -> Solved {
         let n_shares = self.plan.shares.len();
-        let work: usize = self.cells * self.plan.width() / 64 + (0..LISTS).map(|i| self.kept.len(i)).sum::<usize>();
+        let work: usize = self.cells * self.plan.width() / 64 + (0..self.kept.n_lists()).map(|i| self.kept.len(i)).sum::<usize>();
         let mut values = vec![f64::NAN; self.cells * n_shares];
         let mut approximate = self.seen.contains(&EXACT);
-        // Further lists have no cells.
-        let n_lists = LISTS.min(self.cells);
         for (list, (of_list, crowded)) in
-            parallel(if work < 20_000 { 1 } else { threads }, n_lists, |list| self.solve_list(list)).iter().enumerate()
+            parallel(if work < 20_000 { 1 } else { threads }, self.kept.n_lists(), |list| self.solve_list(list)).iter().enumerate()
         {
             approximate |= *crowded;
             for (i, of_cell) in of_list.chunks_exact(n_shares).enumerate() {

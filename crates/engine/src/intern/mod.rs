@@ -94,6 +94,7 @@ struct Open<'a> {
 
 impl Open<'_> {
     /// The number of a value, new or known.
+    #[inline]
     fn intern<'t>(&mut self, hash: u64, key: Key, text: impl Fn() -> &'t [u8]) -> u32 {
         let (first, which) = (self.bulk.map_or(0, Bulk::len), self.which as u32);
         let Shard { table, tags, bits, .. } = &mut *self.shard;

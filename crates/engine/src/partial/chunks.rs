@@ -167,14 +167,15 @@ impl Chunks {
         let longest_ns = plan.end_ns.saturating_sub(plan.start_ns) / LONGEST;
         let mut segments = Vec::new();
         let mut made = HashMap::new();
-        for segment in overlapping {
+        // Oldest first: then little is out of order.
+        for segment in overlapping.rev() {
             if !segment.origins().is_empty() {
                 made.insert(segment.id(), Arc::clone(segment));
             }
             let occupied = caches.occupancy.of(segment, length_ns)?;
             segments.extend(occupied.iter().filter(|index| (first..=last).contains(*index)).map(|index| (*index, segment.id())));
         }
-        segments.sort_unstable();
+        segments.sort();
         let mut chunks = Chunks { length_ns, list: Vec::new(), segments, made };
         let mut index = first;
         while index <= last {

@@ -2,7 +2,7 @@
 //!
 //! Owns: growing without moving. Never does: look at the numbers.
 
-/// Lists of [`Kept`]: each can be sorted inside a CPU's cache.
+/// Lists of [`Kept`] at most: each can be sorted inside a CPU's cache. The list of a cell is its number modulo this.
 pub(super) const LISTS: usize = 256;
 
 /// A number and its cell.
@@ -80,8 +80,29 @@ pub(super) enum Kept {
 }
 
 impl Kept {
+    /// No lists, until there are cells.
     pub(super) fn new(weighted: bool) -> Kept {
-        if weighted { Kept::Weighted(vec![List::EMPTY; LISTS]) } else { Kept::Plain(vec![List::EMPTY; LISTS]) }
+        if weighted { Kept::Weighted(Vec::new()) } else { Kept::Plain(Vec::new()) }
+    }
+
+    /// Has a list for each cell below `cells`; never fewer than before.
+    pub(super) fn resize(&mut self, cells: usize) {
+        fn grow<T: Copy>(lists: &mut Vec<List<T>>, n: usize) {
+            if lists.len() < n {
+                lists.resize_with(n, || List::EMPTY);
+            }
+        }
+        match self {
+            Kept::Plain(lists) => grow(lists, cells.min(LISTS)),
+            Kept::Weighted(lists) => grow(lists, cells.min(LISTS)),
+        }
+    }
+
+    pub(super) fn n_lists(&self) -> usize {
+        match self {
+            Kept::Plain(lists) => lists.len(),
+            Kept::Weighted(lists) => lists.len(),
+        }
     }
 
     #[inline(always)]

@@ -84,9 +84,19 @@ fn put_buckets(buckets: &[(u32, f64)], bytes: &mut Vec<u8>) {
 /// Calls `f` with the buckets of a cell and what they hold.
 fn each_whole(mut bytes: &[u8], mut f: impl FnMut(u32, u32)) {
     let mut bucket = 0;
-    while !bytes.is_empty() {
-        bucket += take(&mut bytes);
-        f(bucket, take(&mut bytes));
+    loop {
+        match bytes {
+            [step, n, rest @ ..] if (*step).max(*n) < WIDE => {
+                bucket += u32::from(*step);
+                f(bucket, u32::from(*n));
+                bytes = rest;
+            }
+            [] => return,
+            _ => {
+                bucket += take(&mut bytes);
+                f(bucket, take(&mut bytes));
+            }
+        }
     }
 }
 
@@ -241,7 +251,7 @@ impl Quantiles {
         let place = |cell: u32| place.get(cell as usize).filter(|i| **i != SKIP).map(|i| *i as usize);
         // The kept numbers sorted by cell: count, then place.
         let mut ends = vec![0usize; cells.len() + 1];
-        for list in 0..super::LISTS {
+        for list in 0..self.kept.n_lists() {
             self.kept.each(list, |cell, _, _| {
                 if let Some(i) = place(cell) {
                     ends[i + 1] += 1;
@@ -256,7 +266,7 @@ impl Quantiles {
         let weighted = matches!(self.kept, Kept::Weighted(_));
         let mut values = vec![0.0; n_kept];
         let mut weights = vec![0.0; if weighted { n_kept } else { 0 }];
-        for list in 0..super::LISTS {
+        for list in 0..self.kept.n_lists() {
             self.kept.each(list, |cell, value, weight| {
                 if let Some(i) = place(cell) {
                     // Adding zero makes both zeros one.
