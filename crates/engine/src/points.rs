@@ -76,6 +76,21 @@ impl<T, Tag> Points<T, Tag> {
         &self.cells[i * self.width..(i + 1) * self.width]
     }
 
+    /// A row's time and tag.
+    #[must_use]
+    pub fn head(&self, i: usize) -> &(TimeNs, Tag) {
+        &self.heads[i]
+    }
+
+    /// The rows of each time, by position.
+    pub fn times(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
+        let mut end = 0;
+        self.heads.chunk_by(|a, b| a.0 == b.0).map(move |rows| {
+            end += rows.len();
+            end - rows.len()..end
+        })
+    }
+
     /// Time, tag and cells of each row.
     pub fn tagged(&self) -> impl ExactSizeIterator<Item = (TimeNs, &Tag, &[T])> {
         self.heads.iter().enumerate().map(|(i, (time, tag))| (*time, tag, self.row(i)))

@@ -54,29 +54,27 @@ impl Asked<'_> {
             ..Piece::default()
         };
         let whole = part_of.is_none().then(|| self.in_buckets(&parts, &places, n_groups, distinct)).transpose()?.unwrap_or_default();
-        let mut totals: Vec<(TimeNs, &[PackedValue])> = Vec::new();
-        for Bucket { start_ns, of_groups, total } in &whole {
-            for (group, values) in (0..).zip(of_groups) {
-                if let Some(values) = values {
-                    joined.points.push_tagged(*start_ns, group, values.iter().cloned());
-                }
-            }
-            totals.extend(total.as_ref().map(|values| (*start_ns, values.as_slice())));
-        }
+        joined.points.reserve(parts.iter().map(|p| p.points.len()).sum::<usize>() + whole.len() * n_groups);
+        let mut whole = whole.into_iter().peekable();
         let mut segments = Vec::new();
-        joined.points.reserve(parts.iter().map(|p| p.points.len()).sum());
         for (part, places) in parts.iter().zip(&places) {
+            if let Some(Bucket { start_ns, of_groups, total }) = whole.next_if(|b| part.part_of == Some(b.start_ns)) {
+                for (group, values) in (0..).zip(of_groups) {
+                    if let Some(values) = values {
+                        joined.points.push_tagged(start_ns, group, values);
+                    }
+                }
+                total.into_iter().for_each(|values| joined.total_points.push(start_ns, values));
+            }
             for (time, group, values) in part.points.tagged() {
                 joined.points.push_tagged(time, places[*group as usize], values.iter().cloned());
             }
-            totals.extend(part.total_points.iter());
+            part.total_points.iter().for_each(|(time, values)| joined.total_points.push(time, values.iter().cloned()));
             joined.rows_scanned += part.rows_scanned;
             joined.rows_planned += part.rows_planned;
             joined.rows_done += part.rows_done;
             segments.extend_from_slice(&part.segments.lock());
         }
-        totals.sort_by_key(|p| p.0);
-        totals.iter().for_each(|(time, values)| joined.total_points.push(*time, values.iter().cloned()));
         segments.sort_unstable();
         segments.dedup();
         joined.segments = Mutex::new(segments);
@@ -300,7 +298,7 @@ impl Asked<'_> {
         let in_buckets = self.in_buckets(pieces, places, answer.results.len(), distinct)?;
         series.reserve(pieces.iter().map(|p| p.points.len()).sum::<usize>() + in_buckets.len() * answer.results.len());
         let mut in_buckets = in_buckets.into_iter().peekable();
-        let mut points: Vec<(TimeNs, u32, usize)> = Vec::new();
+        let mut of_results = OfResults::new(answer.results.len());
         for (piece, places) in pieces.iter().zip(places) {
             if let Some(Bucket { start_ns, of_groups, total }) = in_buckets.next_if(|b| piece.part_of == Some(b.start_ns)) {
                 for (group, values) in (0..).zip(&of_groups) {
@@ -312,22 +310,10 @@ impl Asked<'_> {
                     total_series.push_tagged(start_ns, NO_GROUP, self.row(view, &values));
                 }
             }
-            points.clear();
-            points.reserve(piece.points.len());
-            for (i, (time, group, _)) in piece.points.tagged().enumerate() {
-                let position = places[*group as usize];
-                if position != SKIP {
-                    points.push((time, position, i));
-                }
-            }
-            if !points.is_sorted_by_key(|p| p.0) {
-                points.sort_by_key(|p| p.0);
-            }
-            for of_bucket in points.chunk_by_mut(|a, b| a.0 == b.0) {
-                of_bucket.sort_unstable_by_key(|p| (p.1, p.2));
-            }
-            for (time, position, i) in &points {
-                series.push_tagged(*time, *position, self.row(view, piece.points.row(*i)));
+            for rows in piece.points.times() {
+                let time = piece.points.head(rows.start).0;
+                let positions = rows.map(|i| (places[piece.points.head(i).1 as usize], i)).filter(|(position, _)| *position != SKIP);
+                of_results.each(positions, |position, i| series.push_tagged(time, position, self.row(view, piece.points.row(i))));
             }
             for (time, values) in piece.total_points.iter() {
                 total_series.push_tagged(time, NO_GROUP, self.row(view, values));
@@ -349,6 +335,40 @@ fn packed(states: &States, groups: &Groups, n_keys: usize) -> Option<(PackedStat
         numbers.extend(ids.iter().map(|id| *id as u32));
     }
     Some((cells, numbers))
+}
+
+/// Puts the rows of a bucket in the order of the results.
+struct OfResults {
+    /// The row of each result, or [`NO_ROW`].
+    rows: Vec<usize>,
+    few: Vec<(u32, usize)>,
+}
+
+const NO_ROW: usize = usize::MAX;
+/// With fewer rows than one for so many results they are sorted.
+const RESULTS_PER_ROW: usize = 4;
+
+impl OfResults {
+    fn new(n_results: usize) -> OfResults {
+        OfResults { rows: vec![NO_ROW; n_results], few: Vec::new() }
+    }
+
+    /// Calls `f` with result and row of each pair, the first result first.
+    fn each(&mut self, pairs: impl Iterator<Item = (u32, usize)> + Clone, mut f: impl FnMut(u32, usize)) {
+        if pairs.clone().count() * RESULTS_PER_ROW < self.rows.len() {
+            self.few.clear();
+            self.few.extend(pairs);
+            self.few.sort_unstable();
+            self.few.iter().for_each(|(result, row)| f(*result, *row));
+            return;
+        }
+        pairs.for_each(|(result, row)| self.rows[result as usize] = row);
+        for (result, row) in (0..).zip(&mut self.rows) {
+            if *row != NO_ROW {
+                f(result, std::mem::replace(row, NO_ROW));
+            }
+        }
+    }
 }
 
 /// The values of one bucket.
