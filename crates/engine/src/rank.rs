@@ -128,15 +128,16 @@ pub(crate) fn select(plan: &Plan, groups: impl Iterator<Item = u32>, values: &dy
     let room = (plan.limit * 2).max(4096);
     let mut candidates: Vec<Candidate> = Vec::new();
     let mut cutoff = u64::MAX;
+    // A formula may be text or truth here and a number there.
+    let by_number = orders.first().and_then(|o| match o.key {
+        OrderKey::Calc(calc) if plan.formula(calc).is_none() => Some((calc, o.direction)),
+        _ => None,
+    });
     for group in groups {
         if !plan.havings.iter().all(|h| passes(h, values.number(h.calc, group))) {
             continue;
         }
-        let rank = match orders.first() {
-            // A formula may be text or truth here and a number there.
-            Some(OrderBy { key: OrderKey::Calc(i), direction }) if plan.formula(*i).is_none() => rank(values.number(*i, group), *direction),
-            _ => 0,
-        };
+        let rank = by_number.map_or(0, |(calc, direction)| rank(values.number(calc, group), direction));
         if rank > cutoff {
             continue;
         }

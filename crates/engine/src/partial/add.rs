@@ -116,9 +116,11 @@ impl Asked<'_> {
     fn add_up(&self, calcs: &CalcPlan, pieces: &[&Piece], places: &[Vec<u32>], n_groups: usize) -> Result<States, EngineError> {
         let mut states = States::new(calcs);
         states.resize(n_groups, n_groups);
-        for (piece, places) in pieces.iter().zip(places) {
+        // The largest first: it is copied, others are added to it.
+        let largest = (0..pieces.len()).max_by_key(|i| pieces[*i].bytes);
+        for i in largest.into_iter().chain((0..pieces.len()).filter(|i| Some(*i) != largest)) {
             self.run.go_on()?;
-            states.absorb(&piece.cells, places);
+            states.absorb(&pieces[i].cells, &places[i]);
         }
         Ok(states)
     }

@@ -10,7 +10,7 @@ use model::TimeNs;
 use parking_lot::Mutex;
 use std::sync::{Arc, Weak};
 use store::Segment;
-use store::segment::{Origin, Scratch};
+use store::segment::Origin;
 
 /// Short chunks of a question at most.
 const CHUNKS_MAX: i64 = 512;
@@ -108,7 +108,6 @@ impl Occupancy {
 
 /// The chunks in which a segment has events; none if its times can't be read (the scan will say why).
 fn occupied(segment: &Segment, length_ns: i64) -> Option<Vec<i64>> {
-    let mut scratch = Scratch::default();
     let mut out: Vec<i64> = Vec::new();
     let mut add = |chunk: i64| {
         if out.last() != Some(&chunk) {
@@ -119,14 +118,11 @@ fn occupied(segment: &Segment, length_ns: i64) -> Option<Vec<i64>> {
         let (first, last) = segment.block_times(block);
         let (first, last) = (first.div_euclid(length_ns), last.div_euclid(length_ns));
         add(first);
-        if last - first > 1 {
-            let times = segment.read_times(block, &mut scratch).ok()?;
-            let mut at = 0;
-            while at < times.len() {
-                let chunk = times[at].div_euclid(length_ns);
-                add(chunk);
-                at += times[at..].partition_point(|t| t.div_euclid(length_ns) <= chunk);
-            }
+        let mut chunk = first;
+        while last - chunk > 1 {
+            let next = segment.row_from(block, (chunk + 1).checked_mul(length_ns)?).ok()?;
+            chunk = segment.time_of(block, next).ok()?.div_euclid(length_ns);
+            add(chunk);
         }
         add(last);
     }

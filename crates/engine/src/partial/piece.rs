@@ -6,7 +6,7 @@
 use super::chunks::Chunk;
 use crate::EngineError;
 use crate::caches::ColumnIds;
-use crate::calc::count::CellMap;
+use crate::calc::count::{CellMap, SKIP};
 use crate::calc::pack::PackedStates;
 use crate::calc::{CalcPlan, States};
 use crate::execute::Question;
@@ -48,20 +48,48 @@ pub(crate) struct Piece {
     pub(super) segments: Mutex<Vec<u64>>,
     pub(super) bytes: usize,
     /// The groups by their numbers, once one was looked for.
-    pub(super) order: OnceLock<Box<[u32]>>,
+    pub(super) order: OnceLock<Order>,
 }
+
+/// Positions of groups.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// In the order of their numbers.
+    Sorted(Box<[u32]>),
+    /// Of the group of each number, or [`SKIP`]: where there is one column and its numbers lie close together.
+    Table(Box<[u32]>),
+}
+
+/// Numbers of a table, for each group, at most.
+const TABLE_NUMBERS: usize = 4;
 
 impl Piece {
     /// The position of a group.
     pub(super) fn find(&self, ids: &[u32]) -> Option<usize> {
         let n = ids.len();
         let group = |i: u32| &self.groups[i as usize * n..(i as usize + 1) * n];
-        let order = self.order.get_or_init(|| {
-            let mut order: Vec<u32> = (0..self.n_groups as u32).collect();
-            order.sort_unstable_by(|a, b| group(*a).cmp(group(*b)));
-            order.into()
+        let order = self.order.get_or_init(|| match self.table_len() {
+            Some(len) => {
+                let mut table = vec![SKIP; len];
+                self.groups.iter().zip(0..).for_each(|(id, at)| table[*id as usize] = at);
+                Order::Table(table.into())
+            }
+            None => {
+                let mut order: Vec<u32> = (0..self.n_groups as u32).collect();
+                order.sort_unstable_by(|a, b| group(*a).cmp(group(*b)));
+                Order::Sorted(order.into())
+            }
         });
-        order.binary_search_by(|i| group(*i).cmp(ids)).ok().map(|at| order[at] as usize)
+        match order {
+            Order::Table(table) => table.get(ids[0] as usize).filter(|at| **at != SKIP).map(|at| *at as usize),
+            Order::Sorted(order) => order.binary_search_by(|i| group(*i).cmp(ids)).ok().map(|at| order[at] as usize),
+        }
+    }
+
+    /// Length of a table of its groups; none if they are sorted instead.
+    fn table_len(&self) -> Option<usize> {
+        let len = *self.groups.iter().max()? as usize + 1;
+        (self.groups.len() == self.n_groups && len <= TABLE_NUMBERS * self.n_groups).then_some(len)
     }
 
     /// Says how large it is.
@@ -69,7 +97,7 @@ impl Piece {
         let pointed = self.points.cells().chain(self.total_points.cells()).map(PackedValue::bytes).sum::<usize>();
         self.bytes = size_of::<Piece>()
             + self.groups.len() * 4
-            + self.n_groups * 4
+            + self.table_len().unwrap_or(self.n_groups) * 4
             + self.cells.bytes()
             + self.points.memory()
             + self.total_points.memory()

@@ -47,8 +47,7 @@ impl Segment {
     /// Time and sample rate of one row.
     pub fn row_time(&self, row: usize) -> Result<(TimeNs, f64), SegmentError> {
         let (block, at) = (row / BLOCK_ROWS, row % BLOCK_ROWS);
-        let (meta, data) = self.block(self.time_blocks()?, block)?;
-        let time = power(meta.exponent).and_then(|scale| ints::get(meta, data, scale, at)).ok_or_else(|| damaged("time of a row"))?;
+        let time = self.time_of(block, at)?;
         let rate = match self.uniform_sample_rate() {
             Some(rate) => rate,
             None => {

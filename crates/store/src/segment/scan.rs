@@ -42,6 +42,13 @@ impl Segment {
         Ok(low)
     }
 
+    /// The time of a row of a block.
+    pub fn time_of(&self, block: usize, row: usize) -> Result<TimeNs, SegmentError> {
+        let (meta, data) = self.block(self.time_blocks()?, block)?;
+        let scale = power(meta.exponent).ok_or_else(|| damaged("exponent of times"))?;
+        ints::get(meta, data, scale, row).ok_or_else(|| damaged("time of a row"))
+    }
+
     /// Sample rates of a block (also when uniform).
     pub fn read_sample_rates<'s>(&self, block: usize, scratch: &'s mut Scratch) -> Result<&'s [f64], SegmentError> {
         let n = self.block_rows(block);
