@@ -78,7 +78,8 @@ fn again(bed: &Bed, batches: &[Arc<Segment>], name: &str, spec: &Value) {
     };
     let caches = asked();
     bed.kernels.run(&format!("engine: asked again, {name}"), (1, "answer"), || ask(1, &caches));
-    bed.kernels.run_with(&format!("engine: asked again after 1,000 events, {name}"), (1, "answer"), asked, |caches| (ask(3, &caches), caches));
+    bed.kernels
+        .run_with(&format!("engine: asked again after 1,000 events, {name}"), (1, "answer"), asked, |caches| (ask(3, &caches), caches));
 }
 
 fn main() {
@@ -157,15 +158,20 @@ fn main() {
         });
     }
 
-    let batches: Vec<_> = (0..3)
-        .map(|i| Arc::new(Segment::from_bytes(encode(&events(BLOCK_ROWS + i * NEW_ROWS, NEW_ROWS))).unwrap()))
-        .collect();
+    let batches: Vec<_> =
+        (0..3).map(|i| Arc::new(Segment::from_bytes(encode(&events(BLOCK_ROWS + i * NEW_ROWS, NEW_ROWS))).unwrap())).collect();
     let percentiles = ["P50", "P95", "P99"].map(|op| of(op, "duration_ms"));
     for (name, spec) in [
         ("count by service, series", json!({"calculations": [count], "breakdowns": ["service"], "granularity": 20})),
         ("P50, P95, P99", json!({"calculations": percentiles, "granularity": 20})),
-        ("P99 by route", json!({"calculations": [of("P99", "duration_ms"), count], "breakdowns": ["route"], "orders": [most, {"column": "route"}], "limit": 20})),
-        ("P95 by build, top 50", json!({"calculations": [count, of("P95", "duration_ms")], "breakdowns": ["build"], "orders": [most, {"column": "build"}], "limit": 50})),
+        (
+            "P99 by route",
+            json!({"calculations": [of("P99", "duration_ms"), count], "breakdowns": ["route"], "orders": [most, {"column": "route"}], "limit": 20}),
+        ),
+        (
+            "P95 by build, top 50",
+            json!({"calculations": [count, of("P95", "duration_ms")], "breakdowns": ["build"], "orders": [most, {"column": "build"}], "limit": 50}),
+        ),
         ("distinct users by service", json!({"calculations": [of("COUNT_DISTINCT", "user")], "breakdowns": ["service"]})),
         (
             "failures of a route by build",

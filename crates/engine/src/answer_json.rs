@@ -97,7 +97,6 @@ fn keys(columns: &[Arc<str>], are_first: bool) -> Result<Vec<Vec<u8>>, serde_jso
     columns.iter().enumerate().map(key).collect()
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

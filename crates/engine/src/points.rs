@@ -132,7 +132,6 @@ impl<T> Points<T> {
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (TimeNs, &[T])> {
         self.tagged().map(|(time, (), cells)| (time, cells))
     }
-
 }
 
 impl<T, Tag> FromIterator<(TimeNs, Tag, Vec<T>)> for Points<T, Tag> {

@@ -3,7 +3,6 @@
 //! Owns: values of calculations per group and bucket, including those that look at neighbouring buckets.
 //! Never does: read blocks, choose passes.
 
-use crate::points::{NO_GROUP, SeriesPoints};
 use crate::calc::count::{CellMap, SKIP};
 use crate::calc::heatmap::Heat;
 use crate::calc::quantile::{RELATIVE_ERROR, Solved};
@@ -11,6 +10,7 @@ use crate::calc::{CalcPlan, States, distinct};
 use crate::execute::Fields;
 use crate::intern::mix;
 use crate::plan::Plan;
+use crate::points::{NO_GROUP, SeriesPoints};
 use crate::rank::{Values, select};
 use crate::scan::group::Groups;
 use crate::scan::keys::KeyColumn;
