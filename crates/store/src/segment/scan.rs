@@ -53,9 +53,9 @@ impl Segment {
     pub fn read_sample_rates<'s>(&self, block: usize, scratch: &'s mut Scratch) -> Result<&'s [f64], SegmentError> {
         let n = self.block_rows(block);
         if let Some(rate) = self.uniform_sample_rate() {
-            scratch.floats.clear();
-            scratch.floats.resize(n, rate);
-            return Ok(&scratch.floats);
+            let rates = first(&mut scratch.floats, n, rate);
+            rates.fill(rate);
+            return Ok(rates);
         }
         let (meta, data) = self.block(self.load_blocks(self.n_columns() + 1, self.trailer.rates_offset)?, block)?;
         let rates = first(&mut scratch.floats, n, 0.0);
