@@ -148,6 +148,13 @@ fn main() {
         || Caches::new(64 << 20),
         |caches| (bed.ask(&plan, &caches), caches),
     );
+    let n = parts.iter().map(|part| part.n_dict(&part.find("user").next().unwrap())).sum();
+    bed.kernels.run_with(
+        "engine: intern 40,000 values of four segments",
+        (n, "value"),
+        || Caches::new(64 << 20),
+        |caches| (engine::run(&parts, &plan, &bed.run, &caches).unwrap(), caches),
+    );
 
     for (name, column) in
         [("text, 200 values", "route"), ("text, 40,000 values", "user"), ("integers", "bytes"), ("decimals", "duration_ms")]

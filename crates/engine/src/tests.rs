@@ -130,6 +130,35 @@ fn totals_and_other() {
 }
 
 #[test]
+fn many_values_are_counted_per_group_in_several_segments() {
+    // Of 24,000 users each segment has more than half; some events have none.
+    let user = |i: i64| (i % 50 != 0).then(|| format!("user {}", (i * 7_919 + i * i % 17) % 24_000));
+    let event = |i: i64| {
+        let mut fields = json!({"service": format!("s{}", i % 3), "n": i % 10});
+        if let Some(user) = user(i) {
+            fields["user"] = json!(user);
+        }
+        (i * S, 1.0, fields)
+    };
+    let events: Vec<_> = (0..60_000).map(event).collect();
+    let segments: Vec<_> = events.chunks(30_000).rev().map(segment).collect();
+    assert!(segments.iter().all(|s| s.n_dict(&s.find("user").next().unwrap()) > 1 << 14));
+    let distinct = |service: i64, n_max: i64| {
+        let of = (0..60_000).filter(|i| i % 3 == service && i % 10 <= n_max).filter_map(user);
+        of.collect::<BTreeSet<_>>().len()
+    };
+    let caches = Caches::default();
+    for (n_max, threads) in [(10, 2), (10, 1), (4, 2), (10, 2)] {
+        let spec = json!({"calculations": [{"op": "COUNT_DISTINCT", "column": "user"}], "breakdowns": ["service"],
+            "filters": [{"column": "n", "op": "<=", "value": n_max}], "orders": [{"column": "service", "order": "ascending"}]});
+        let knobs = Run { threads, ..Run::new(0) };
+        let answer = run(&segments, &plan(&segments, spec, &knobs).unwrap(), &knobs, &caches).unwrap();
+        let expected: Vec<_> = (0..3).map(|s| json!([format!("s{s}"), distinct(s, n_max)])).collect();
+        assert_eq!(rows(&answer), json!(expected));
+    }
+}
+
+#[test]
 fn rates_are_differences_of_buckets() {
     let segments =
         [segment(&[(0, 1.0, json!({"v": 1})), (S, 1.0, json!({"v": 2})), (10 * S, 2.0, json!({"v": 5})), (30 * S, 1.0, json!({"v": 1}))])];

@@ -2,8 +2,11 @@
 //!
 //! Owns: the sets and the sampling. Never does: read blocks.
 
+use super::coded::Coded;
 use super::count::{CellMap, grow};
+use crate::caches::CodeMap;
 use crate::intern::mix;
+use std::sync::Arc;
 
 /// A cell with more values than this may be sampled when memory runs out.
 const SAMPLE: u32 = 1 << 16;
@@ -93,6 +96,8 @@ pub(crate) enum Distinct {
         bits: Vec<Vec<u64>>,
         /// How many bits of each cell are set, where that is known without counting; empty if it is of none.
         counts: Vec<Option<u64>>,
+        /// What is not in the bits yet.
+        coded: Option<Box<Coded>>,
     },
     /// By identity.
     Set(CellSet),
@@ -102,6 +107,18 @@ pub(crate) enum Distinct {
 
 fn ones(words: &[u64]) -> u64 {
     words.iter().map(|w| u64::from(w.count_ones())).sum()
+}
+
+/// Sets the bit of a number; without any, the list is made as long as it will probably be.
+#[inline(always)]
+fn set(bits: &mut Vec<u64>, width: usize, id: u32) {
+    let word = id as usize / 64;
+    if let Some(word) = bits.get_mut(word) {
+        *word |= 1 << (id % 64);
+    } else if id != 0 {
+        bits.resize((width / 64 + 1).max(word + 1), 0);
+        bits[word] |= 1 << (id % 64);
+    }
 }
 
 /// Adds a number to a list, which is rid of repetitions whenever it is full: it never has room for more than twice its different numbers.
@@ -117,7 +134,7 @@ fn push_id(list: &mut Vec<u32>, id: u32) {
 impl Distinct {
     pub(crate) fn new(plan: DistinctPlan) -> Distinct {
         match plan {
-            DistinctPlan::Bits(width) => Distinct::Bits { width, bits: Vec::new(), counts: Vec::new() },
+            DistinctPlan::Bits(width) => Distinct::Bits { width, bits: Vec::new(), counts: Vec::new(), coded: None },
             DistinctPlan::Set => Distinct::Set(CellSet::default()),
             DistinctPlan::Lists => Distinct::Lists(Vec::new()),
         }
@@ -139,17 +156,10 @@ impl Distinct {
     /// Adds values by their numbers; 0 is no value.
     pub(crate) fn add_ids(&mut self, cells: &[u32], ids: &[u32]) {
         match self {
-            Distinct::Bits { width, bits, counts } => {
+            Distinct::Bits { width, bits, counts, .. } => {
                 counts.clear();
                 for (c, id) in cells.iter().zip(ids) {
-                    let bits = &mut bits[*c as usize];
-                    let word = *id as usize / 64;
-                    if let Some(word) = bits.get_mut(word) {
-                        *word |= 1 << (id % 64);
-                    } else if *id != 0 {
-                        bits.resize((*width / 64 + 1).max(word + 1), 0);
-                        bits[word] |= 1 << (id % 64);
-                    }
+                    set(&mut bits[*c as usize], *width, *id);
                 }
             }
             Distinct::Set(set) => {
@@ -162,6 +172,32 @@ impl Distinct {
                     push_id(&mut lists[*c as usize], *id);
                 }
             }
+        }
+    }
+
+    /// Where to add the values of a block of so many rows by the codes of a dictionary, if that is better than by their numbers.
+    pub(crate) fn coded(&mut self, map: &Arc<CodeMap>, n_rows: usize) -> Option<&mut Coded> {
+        let Distinct::Bits { bits, coded, .. } = self else { return None };
+        let n_cells = bits.len();
+        if !Coded::pays(map, n_cells, n_rows) {
+            return None;
+        }
+        if coded.as_ref().is_some_and(|c| !c.is_of(map)) {
+            self.number_coded();
+        }
+        let Distinct::Bits { counts, coded, .. } = self else { return None };
+        counts.clear();
+        let coded = coded.get_or_insert_with(|| Box::new(Coded::new(map)));
+        coded.resize(n_cells);
+        Some(coded)
+    }
+
+    /// Looks up the numbers of what was added by code.
+    pub(crate) fn number_coded(&mut self) {
+        if let Distinct::Bits { width, bits, coded, .. } = self
+            && let Some(coded) = coded.take()
+        {
+            coded.each(|cell, number| set(&mut bits[cell], *width, number + 1));
         }
     }
 
@@ -214,7 +250,7 @@ impl Distinct {
     /// Adds what was kept.
     pub(crate) fn absorb(&mut self, cell: usize, packed: &PackedDistinct) {
         match (self, packed) {
-            (Distinct::Bits { width, bits, counts }, PackedDistinct::Bits(words, n)) => {
+            (Distinct::Bits { width, bits, counts, .. }, PackedDistinct::Bits(words, n)) => {
                 let bits = &mut bits[cell];
                 let n_words = (*width / 64 + 1).max(words.len());
                 let (is_first, known) = (bits.is_empty(), bits.len().min(words.len()));
@@ -228,7 +264,7 @@ impl Distinct {
                     *count = is_first.then_some(*n);
                 }
             }
-            (Distinct::Bits { width, bits, counts }, PackedDistinct::List(ids)) => {
+            (Distinct::Bits { width, bits, counts, .. }, PackedDistinct::List(ids)) => {
                 let (bits, mut new) = (&mut bits[cell], 0);
                 for id in ids {
                     let (word, bit) = (*id as usize / 64, id % 64);
@@ -329,7 +365,10 @@ impl Distinct {
 
     pub(crate) fn memory(&self) -> usize {
         match self {
-            Distinct::Bits { bits, counts, .. } => counts.capacity() * 16 + bits.iter().map(|b| 24 + b.capacity() * 8).sum::<usize>(),
+            Distinct::Bits { bits, counts, coded, .. } => {
+                let bits: usize = bits.iter().map(|b| 24 + b.capacity() * 8).sum();
+                counts.capacity() * 16 + bits + coded.as_ref().map_or(0, |c| c.memory())
+            }
             Distinct::Set(set) => set.memory(),
             Distinct::Lists(lists) => lists.iter().map(|list| 24 + list.capacity() * 4).sum(),
         }
@@ -555,6 +594,48 @@ mod tests {
             rolled.settle();
             assert_eq!(rolled.count(0), 1000);
         }
+    }
+
+    #[test]
+    fn values_by_code_are_those_by_number() {
+        const CODES: usize = 20_000;
+        let number = |code: usize| (code as u32 * 7) % 30_011;
+        let maps = [0, 5_000].map(|from| {
+            let map = CodeMap::new(CODES);
+            (0..CODES).for_each(|code| map.set(code, number(from + code)));
+            Arc::new(map)
+        });
+        let new = || {
+            let mut d = Distinct::new(DistinctPlan::Bits(100));
+            d.resize(3);
+            d
+        };
+        let (mut by_code, mut by_number) = (new(), new());
+        assert!(by_code.coded(&maps[0], 10_000).is_none(), "numbers that are to come are not known by code");
+        maps.iter().for_each(|map| map.complete(CODES));
+        assert!(by_code.coded(&maps[0], 100).is_none(), "few rows");
+        assert!(Distinct::new(DistinctPlan::Set).coded(&maps[0], 10_000).is_none());
+        let before = by_code.memory();
+        // Back to the first map, and beyond the last code, which stands for "missing".
+        for (which, step) in [(0, 3), (1, 2), (0, 11)] {
+            let coded = by_code.coded(&maps[which], 10_000).unwrap();
+            for code in (0..=CODES).step_by(step) {
+                let cell = code as u32 % 2;
+                coded.add(cell, code);
+                if code < CODES {
+                    by_number.add_ids(&[cell], &[number(which * 5_000 + code) + 1]);
+                }
+            }
+        }
+        assert!(by_code.memory() > before + CODES / 8);
+        by_code.number_coded();
+        for d in [&mut by_code, &mut by_number] {
+            d.settle();
+        }
+        let counts = |d: &Distinct| [0, 1, 2].map(|cell| d.count(cell));
+        assert_eq!(counts(&by_code), counts(&by_number));
+        assert!(by_code.count(0) > 5_000 && by_code.count(2) == 0);
+        assert_eq!(by_code.pack(&[0, 1, 2], |id| id as u32), by_number.pack(&[0, 1, 2], |id| id as u32));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //!
 //! Owns: which states a question needs, and their sizes. Never does: read blocks, order results.
 
+pub(crate) mod coded;
 pub(crate) mod concurrency;
 pub(crate) mod count;
 pub(crate) mod distinct;
@@ -207,6 +208,11 @@ impl States {
         rolled.resize(n, groups.0);
         rolled.merge_from(self, map, groups.1);
         rolled
+    }
+
+    /// Gives values their numbers that are known by their codes only. States are read and put together after it.
+    pub(crate) fn number_coded(&mut self) {
+        self.fields.iter_mut().filter_map(|f| f.distinct.as_mut()).for_each(Distinct::number_coded);
     }
 
     /// Makes values ready to be read; nothing is added after it.

@@ -15,7 +15,7 @@ use model::ColumnKind;
 use parking_lot::Mutex;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use store::segment::{DictPages, Texts};
+use store::segment::{DictPages, Mark, Texts};
 
 /// A dictionary whose values have no numbers yet.
 struct Unnumbered<'s> {
@@ -25,8 +25,10 @@ struct Unnumbered<'s> {
     map: CodeMap,
 }
 
-/// Values that are numbered together, on average.
-const PART_VALUES: usize = 1 << 18;
+/// Values that are numbered together, on average: few enough that threads end at about the same time.
+const PART_VALUES: usize = 1 << 17;
+/// Bytes of most values.
+const TEXT_BYTES: usize = 16;
 /// Values of the largest dictionary in a range.
 const RANGE_VALUES: usize = 256;
 
@@ -61,9 +63,12 @@ fn number_alike(dicts: &[Unnumbered<'_>], ids: &ColumnIds, run: &Run) -> Result<
     let n_parts = total.div_ceil(PART_VALUES).max(threads).min(n_pages);
     let cuts: Vec<usize> = (0..=n_parts).map(|part| n_pages * part / n_parts).collect();
     let tables: Mutex<Vec<Table>> = Mutex::default();
+    // Room at once: lists that grow leave memory behind them that was new, which costs more than what is done with it.
+    let n_likely = (total / n_parts).min(PART_VALUES);
+    let new_table = || Table { found: Texts::with_room(n_likely, n_likely * TEXT_BYTES), ..Table::default() };
     let found = parallel(threads, n_parts, |part| {
         run.check()?;
-        let mut table = tables.lock().pop().unwrap_or_default();
+        let mut table = tables.lock().pop().unwrap_or_else(new_table);
         let found = Part::find(dicts, cuts[part]..cuts[part + 1], &mut table, run);
         tables.lock().push(table);
         found
@@ -122,6 +127,11 @@ impl<'d> Window<'d> {
 
     fn text(&self, code: usize) -> &[u8] {
         self.texts.get((code - self.first) as u32)
+    }
+
+    /// The positions of some codes in `texts`.
+    fn places(&self, codes: &Range<usize>) -> Range<usize> {
+        codes.start - self.first..codes.end - self.first
     }
 
     /// Decodes a further page; whether there was one. Entries before `at` are dropped.
@@ -211,7 +221,9 @@ struct Table {
     /// Open addressing: 0 is free, else a position in the values of a range, plus 1.
     slots: Vec<u32>,
     /// Of the values of a range.
-    hashes: Vec<u64>,
+    marks: Vec<Mark>,
+    /// Of what one dictionary has of it.
+    own_marks: Vec<Mark>,
     found: Texts,
 }
 
@@ -288,34 +300,38 @@ impl Part {
 
 /// Finds what is equal in some runs (of which dictionary, and codes), which have nothing in common with what was found before.
 fn find_equal(dicts: &[Unnumbered<'_>], windows: &[Window<'_>], runs: &[(usize, Range<usize>)], table: &mut Table) {
-    let Table { slots, hashes, found } = table;
+    let Table { slots, marks, own_marks, found } = table;
     let first = found.len();
     if let [(dict, codes)] = runs {
-        for (i, code) in codes.clone().enumerate() {
-            found.push(windows[*dict].text(code));
-            dicts[*dict].map.set(code, (first + i) as u32);
-        }
+        found.append(&windows[*dict].texts, windows[*dict].places(codes));
+        codes.clone().enumerate().for_each(|(i, code)| dicts[*dict].map.set(code, (first + i) as u32));
         return;
     }
     let n: usize = runs.iter().map(|r| r.1.len()).sum();
     slots.clear();
     slots.resize((n * 2).next_power_of_two(), 0);
-    hashes.clear();
+    marks.resize(n.max(marks.len()), Mark::default());
+    // As slices: where they lie does not change while values are found.
+    let (slots, marks, mut n_found) = (slots.as_mut_slice(), marks.as_mut_slice(), 0);
     let mask = slots.len() - 1;
     for (dict, codes) in runs {
         let (window, map) = (&windows[*dict], &dicts[*dict].map);
-        for code in codes.clone() {
-            let text = window.text(code);
-            let hash = quick_hash(text);
-            let mut at = hash as usize & mask;
+        window.texts.marks(window.places(codes), own_marks);
+        for (code, mark) in codes.clone().zip(own_marks.iter()) {
+            let mut at = mark.hash() as usize & mask;
             let place = loop {
                 let Some(place) = (slots[at] as usize).checked_sub(1) else {
-                    found.push(text);
-                    hashes.push(hash);
-                    slots[at] = hashes.len() as u32;
-                    break hashes.len() - 1;
+                    if mark.is_exact() {
+                        found.push_exact(*mark)
+                    } else {
+                        found.push(window.text(code))
+                    }
+                    marks[n_found] = *mark;
+                    n_found += 1;
+                    slots[at] = n_found as u32;
+                    break n_found - 1;
                 };
-                if hashes[place] == hash && found.get((first + place) as u32) == text {
+                if marks[place] == *mark && (mark.is_exact() || found.get((first + place) as u32) == window.text(code)) {
                     break place;
                 }
                 at = (at + 1) & mask;
@@ -323,18 +339,6 @@ fn find_equal(dicts: &[Unnumbered<'_>], windows: &[Window<'_>], runs: &[(usize, 
             map.set(code, (first + place) as u32);
         }
     }
-}
-
-/// A hash that is as good as a small table needs.
-#[inline(always)]
-fn quick_hash(text: &[u8]) -> u64 {
-    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(SPREAD).rotate_left(29);
-    let (words, rest) = text.as_chunks::<8>();
-    let hash = words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-    let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-    let hash = mix(hash, rest);
-    hash ^ hash >> 32
 }
 
 #[cfg(test)]

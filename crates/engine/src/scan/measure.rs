@@ -2,7 +2,7 @@
 //!
 //! Owns: reading numbers and values in the form that states take. Never does: keep results.
 
-use super::keys::{BlockRef, KeyBuffers, SINGLE_ROWS, each_key, each_present};
+use super::keys::{BlockRef, KeyBuffers, KeyPart, SINGLE_ROWS, each_key, each_present};
 use super::pass::Pass;
 use super::place::Place;
 use super::prepare::Ready;
@@ -13,7 +13,7 @@ use crate::calc::distinct::Distinct;
 use crate::calc::{FieldPlan, FieldState};
 use crate::{EngineError, Field};
 use model::{TimeNs, Value};
-use store::segment::{BLOCK_ROWS, Layout, Scratch, Valid};
+use store::segment::{BLOCK_ROWS, Codes, Layout, Scratch, Valid};
 
 /// Buffers of one thread.
 #[derive(Debug, Default)]
@@ -70,13 +70,25 @@ impl MeasureBuffers {
         if let Some(distinct) = &mut state.distinct {
             match pass.prepared.distinct_keys[f] {
                 Some(k) => {
-                    self.ids.clear();
-                    self.ids.resize(rows.len(), 0);
-                    let ids = &mut self.ids;
-                    for part in &ready.keys[k] {
-                        part.each_id(&pass.prepared.keys[k].ids, at, rows, buffers, scratch, |i, id| ids[i] |= id as u32)?;
+                    if let [KeyPart::Map { column, map, .. }] = ready.keys[k].as_slice()
+                        && let Some(coded) = distinct.coded(map, rows.len())
+                    {
+                        let mut add = |i: usize, code: usize| coded.add(cells.list[i], code);
+                        match column.codes(at.block, scratch)? {
+                            Codes::Const(c) => rows.each(|i, _| add(i, c as usize)),
+                            Codes::U8(c) => rows.each_value(c, |i, c| add(i, c.into())),
+                            Codes::U16(c) => rows.each_value(c, |i, c| add(i, c.into())),
+                            Codes::U32(c) => rows.each_value(c, |i, c| add(i, c as usize)),
+                        }
+                    } else {
+                        self.ids.clear();
+                        self.ids.resize(rows.len(), 0);
+                        let ids = &mut self.ids;
+                        for part in &ready.keys[k] {
+                            part.each_id(&pass.prepared.keys[k].ids, at, rows, buffers, scratch, |i, id| ids[i] |= id as u32)?;
+                        }
+                        distinct.add_ids(cells.list, ids);
                     }
-                    distinct.add_ids(cells.list, ids);
                 }
                 None => add_keys(distinct, &ready.fields[f], at, rows, cells.list, scratch)?,
             }

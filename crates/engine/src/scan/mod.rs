@@ -74,7 +74,8 @@ impl Worker {
         Worker { groups, states, rows_done: 0, rows_scanned: 0, rows_matched: 0, reserved: 0, buffers }
     }
 
-    pub(crate) fn into_buffers(self) -> (Option<Groups>, States, Buffers) {
+    pub(crate) fn into_buffers(mut self) -> (Option<Groups>, States, Buffers) {
+        self.states.number_coded();
         (self.groups, self.states, self.buffers)
     }
 
@@ -187,7 +188,8 @@ impl Worker {
 
     /// Moves the states of all groups.
     pub(crate) fn remap(&mut self, pass: &Pass<'_, '_>, map: &[u32], n: usize) {
-        let old = std::mem::replace(&mut self.states, States::new(&pass.calcs));
+        let mut old = std::mem::replace(&mut self.states, States::new(&pass.calcs));
+        old.number_coded();
         self.states.resize(n, n);
         let map = crate::calc::count::CellMap::To(map);
         self.states.merge(old, map, map);

@@ -317,9 +317,11 @@ impl Pass<'_, '_> {
             for worker in &shared.workers {
                 let part = {
                     let w = worker.lock();
+                    let mut states = w.states.clone();
+                    states.number_coded();
                     Found {
                         groups: w.groups.clone(),
-                        states: w.states.clone(),
+                        states,
                         rows_done: w.rows_done,
                         rows_scanned: w.rows_scanned,
                         rows_matched: w.rows_matched,

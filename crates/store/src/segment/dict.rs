@@ -48,6 +48,62 @@ pub(super) fn read_histogram(mut b: &[u8], n: usize) -> Result<Vec<(u32, u32)>, 
     go().ok_or_else(|| damaged("histogram"))
 }
 
+/// The lowest bytes of a number, by how many they are.
+const LOW: [u128; 16] = {
+    let mut low = [0; 16];
+    let mut n = 1;
+    while n < low.len() {
+        low[n] = low[n - 1] << 8 | 0xff;
+        n += 1;
+    }
+    low
+};
+
+/// What tells texts apart: of less than 16 bytes, these and how many they are; of others a hash, which only tells that they differ.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Mark(u128);
+
+impl Mark {
+    const BYTES: usize = 16;
+    const LONG: u128 = 0xff << 120;
+    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
+
+    #[inline(always)]
+    fn short(bytes: [u8; Mark::BYTES], len: usize) -> Mark {
+        Mark(u128::from_le_bytes(bytes) & LOW[len] | (len as u128) << 120)
+    }
+
+    #[inline(never)]
+    fn of(text: &[u8]) -> Mark {
+        if text.len() < Mark::BYTES {
+            let mut bytes = [0; Mark::BYTES];
+            bytes[..text.len()].copy_from_slice(text);
+            return Mark::short(bytes, text.len());
+        }
+        let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(Mark::SPREAD).rotate_left(29);
+        let (words, rest) = text.as_chunks::<8>();
+        let hash = words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
+        let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
+        Mark(u128::from(mix(hash, rest)) | Mark::LONG)
+    }
+
+    /// Whether texts with this mark are equal.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_exact(self) -> bool {
+        self.0 < Mark::LONG
+    }
+
+    /// A place in a table, in the lower bits.
+    #[must_use]
+    #[inline(always)]
+    pub fn hash(self) -> u64 {
+        // Texts differ in their last bytes, which stand high: only the upper half of the product depends on all of them.
+        let product = u128::from(self.0 as u64 ^ (self.0 >> 64) as u64) * u128::from(Mark::SPREAD);
+        (product >> 64) as u64 ^ product as u64
+    }
+}
+
 /// Entries one after the other, of one dictionary or of several.
 #[derive(Clone, Debug, Default)]
 pub struct Texts {
@@ -56,6 +112,12 @@ pub struct Texts {
 }
 
 impl Texts {
+    /// None, with room for `n` of together `n_bytes`: memory that is not used is not touched.
+    #[must_use]
+    pub fn with_room(n: usize, n_bytes: usize) -> Texts {
+        Texts { bytes: Vec::with_capacity(n_bytes), ends: Vec::with_capacity(n) }
+    }
+
     /// How many they are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -93,6 +155,38 @@ impl Texts {
     pub fn push(&mut self, text: &[u8]) {
         self.bytes.extend_from_slice(text);
         self.ends.push(self.bytes.len() as u32);
+    }
+
+    /// Appends some of another list.
+    pub fn append(&mut self, other: &Texts, range: std::ops::Range<usize>) {
+        let at = |i: usize| i.checked_sub(1).map_or(0, |last| other.ends[last]);
+        let (start, base) = (at(range.start), self.bytes.len() as u32);
+        self.bytes.extend_from_slice(&other.bytes[start as usize..at(range.end) as usize]);
+        self.ends.extend(other.ends[range].iter().map(|end| end - start + base));
+    }
+
+    /// Appends one that has an exact mark.
+    #[inline]
+    pub fn push_exact(&mut self, mark: Mark) {
+        debug_assert!(mark.is_exact());
+        let end = self.bytes.len() + (mark.0 >> 120) as usize;
+        self.bytes.extend_from_slice(&mark.0.to_le_bytes());
+        self.bytes.truncate(end);
+        self.ends.push(end as u32);
+    }
+
+    /// Writes the marks of some to `marks`.
+    pub fn marks(&self, range: std::ops::Range<usize>, marks: &mut Vec<Mark>) {
+        let mut start = range.start.checked_sub(1).map_or(0, |last| self.ends[last] as usize);
+        marks.clear();
+        marks.extend(self.ends[range].iter().map(|end| {
+            let (text, len) = (&self.bytes[start..], *end as usize - start);
+            start = *end as usize;
+            match text.first_chunk() {
+                Some(bytes) if len < Mark::BYTES => Mark::short(*bytes, len),
+                _ => Mark::of(&text[..len]),
+            }
+        }));
     }
 
     /// Drops all.
@@ -358,6 +452,41 @@ mod tests {
             let in_table = bytes.len() - skip_counts(&bytes).unwrap().len() + 60;
             bytes[in_table] ^= 1;
             assert!(DictPages::of(&bytes, ColumnKind::Str, texts.len()).is_err());
+        }
+    }
+
+    #[test]
+    fn marks_tell_texts_apart() {
+        let all = ["", "a", "a\0", "\0", "fifteen bytes!!", "sixteen bytes !!", "sixteen bytes ?!", "ab", "the end"];
+        let (mut texts, mut again, mut marks) = (Texts::default(), Texts::default(), Vec::new());
+        all.iter().for_each(|t| texts.push(t.as_bytes()));
+        texts.marks(0..all.len(), &mut marks);
+        let all_marks = marks.clone();
+        for (i, mark) in marks.iter().enumerate() {
+            assert_eq!(mark.is_exact(), all[i].len() < 16);
+            assert!(marks[..i].iter().all(|other| other != mark));
+            if mark.is_exact() {
+                again.push_exact(*mark)
+            } else {
+                again.append(&texts, i..i + 1)
+            }
+            assert_eq!(again.get(i as u32), all[i].as_bytes());
+        }
+        // Places are as many as by chance, wherever in a text the difference is.
+        let numbers = |at: usize| (0..4096).map(move |n| format!("{}{n:04}{}", "x".repeat(at), "y".repeat(11 - at)));
+        for at in 0..12 {
+            let mut texts = Texts::default();
+            numbers(at).for_each(|t| texts.push(t.as_bytes()));
+            texts.marks(0..texts.len(), &mut marks);
+            let places: std::collections::HashSet<u64> = marks.iter().map(|m| m.hash() % 8192).collect();
+            assert!(places.len() > 2_900, "{at}: {}", places.len());
+        }
+        // Wherever a text stands.
+        for i in 0..all.len() {
+            let mut few = Texts::default();
+            few.append(&texts, i..all.len());
+            few.marks(0..few.len(), &mut marks);
+            assert_eq!(marks, all_marks[i..]);
         }
     }
 

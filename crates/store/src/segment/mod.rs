@@ -24,7 +24,7 @@ mod write;
 mod tests;
 
 pub use cache::{DICT_CACHE_BYTES_DEFAULT, dict_cache_bytes, set_dict_cache_bytes};
-pub use dict::{Dict, DictPages, Texts};
+pub use dict::{Dict, DictPages, Mark, Texts};
 pub use encode::encode;
 pub use gather::{GatherBuffers, is_sparse};
 pub use merge::{merge, merge_fast};
