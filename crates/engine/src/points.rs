@@ -46,6 +46,7 @@ impl<T, Tag> Points<T, Tag> {
     }
 
     /// Adds a row, of which there are `width` cells.
+    #[inline]
     pub fn push_tagged(&mut self, time: TimeNs, tag: Tag, cells: impl IntoIterator<Item = T>) {
         self.heads.push((time, tag));
         self.cells.extend(cells);

@@ -4,7 +4,7 @@
 //! Owns: pages, and which of them are needed. Never does: keep what was decoded.
 
 use super::write::{PAGE_BYTES, PAGE_RECORD, SHARED_MAX};
-use super::{LOW, Texts, damaged, get_varint, skip_counts, take, take_u32};
+use super::{Texts, damaged, get_varint, skip_counts, take, take_u32};
 use crate::segment::SegmentError;
 use model::{ColumnKind, write_id};
 use std::cell::RefCell;
@@ -304,27 +304,8 @@ fn make_room(raw: &[u8], texts: &mut Texts, end: usize) {
 /// them, which mean nothing.
 fn append_page(mut raw: &[u8], Texts { bytes, ends }: &mut Texts, mut end: usize) -> Option<usize> {
     let mut start = end;
-    // The text before, if it is short: to read what was just written would mean to wait for it.
-    let (mut before, mut before_len) = (0, 0);
     while !raw.is_empty() {
         // Most are short and have room around them: what is copied is not measured.
-        if let [shared @ 0..COPY_MAX, rest @ 0..=COPY_MAX, own @ ..] = raw
-            && let Some(own_text) = own.first_chunk::<COPY>()
-            && let (shared, rest) = (usize::from(*shared), usize::from(*rest))
-            && shared <= before_len
-            && shared + rest <= COPY
-            && let Some(room) = bytes.get_mut(end..).and_then(<[u8]>::first_chunk_mut::<COPY>)
-        {
-            before = before & LOW[shared] | u128::from_le_bytes(*own_text) << (8 * shared);
-            before_len = shared + rest;
-            *room = before.to_le_bytes();
-            raw = &own[rest..];
-            start = end;
-            end += before_len;
-            ends.push(u32::try_from(end).ok()?);
-            continue;
-        }
-        before_len = 0;
         if let [shared @ 0..=COPY_MAX, rest @ 0..=COPY_MAX, own @ ..] = raw
             && let Some(own_text) = own.first_chunk::<COPY>()
             && let Some(room) = bytes.get_mut(start..end + 2 * COPY)
@@ -333,13 +314,9 @@ fn append_page(mut raw: &[u8], Texts { bytes, ends }: &mut Texts, mut end: usize
             if shared > at {
                 return None;
             }
-            let beginning = *room.first_chunk::<COPY>()?;
-            let here = room.get_mut(at..)?;
-            *here.first_chunk_mut()? = beginning;
-            *here.get_mut(shared..)?.first_chunk_mut()? = *own_text;
-            if shared + rest <= COPY {
-                (before, before_len) = (u128::from_le_bytes(*here.first_chunk()?), shared + rest);
-            }
+            let before = *room.first_chunk::<COPY>()?;
+            *room.get_mut(at..)?.first_chunk_mut()? = before;
+            *room.get_mut(at + shared..)?.first_chunk_mut()? = *own_text;
             raw = &own[rest..];
             start = end;
             end += shared + rest;
