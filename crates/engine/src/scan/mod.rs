@@ -74,8 +74,7 @@ impl Worker {
         Worker { groups, states, rows_done: 0, rows_scanned: 0, rows_matched: 0, reserved: 0, buffers }
     }
 
-    pub(crate) fn into_buffers(mut self) -> (Option<Groups>, States, Buffers) {
-        self.states.number_coded();
+    pub(crate) fn into_buffers(self) -> (Option<Groups>, States, Buffers) {
         (self.groups, self.states, self.buffers)
     }
 

@@ -154,12 +154,16 @@ impl Pass<'_, '_> {
         std::thread::scope(|scope| {
             for worker in 1..threads {
                 let shared = &shared;
-                scope.spawn(move || self.work(run, shared, worker, None));
+                scope.spawn(move || {
+                    self.work(run, shared, worker, None);
+                    shared.workers[worker].lock().states.number_coded();
+                });
             }
             self.work(run, &shared, 0, on_found);
             if let Some(turn) = &run.turn {
                 turn.dismiss();
             }
+            shared.workers[0].lock().states.number_coded();
         });
         let mut reserved: usize = shared.workers.iter().map(|w| w.lock().reserved).sum();
         let mut error = shared.error.lock().take();

@@ -2,9 +2,11 @@
 //!
 //! Owns: decoded dictionaries, looking up (writing: `write`; a part of the values: `pages`). Never does: decide which columns get a dictionary.
 
+mod mark;
 mod pages;
 mod write;
 
+pub use mark::Mark;
 pub use pages::DictPages;
 pub(super) use pages::{read_many, read_one};
 pub(super) use write::{Effort, TextBuffers, shared_prefix, write_histogram, write_ids, write_text};
@@ -46,62 +48,6 @@ pub(super) fn read_histogram(mut b: &[u8], n: usize) -> Result<Vec<(u32, u32)>, 
         Some(out)
     };
     go().ok_or_else(|| damaged("histogram"))
-}
-
-/// The lowest bytes of a number, by how many they are.
-const LOW: [u128; 16] = {
-    let mut low = [0; 16];
-    let mut n = 1;
-    while n < low.len() {
-        low[n] = low[n - 1] << 8 | 0xff;
-        n += 1;
-    }
-    low
-};
-
-/// What tells texts apart: of less than 16 bytes, these and how many they are; of others a hash, which only tells that they differ.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Mark(u128);
-
-impl Mark {
-    const BYTES: usize = 16;
-    const LONG: u128 = 0xff << 120;
-    const SPREAD: u64 = 0x9e37_79b9_7f4a_7c15;
-
-    #[inline(always)]
-    fn short(bytes: [u8; Mark::BYTES], len: usize) -> Mark {
-        Mark(u128::from_le_bytes(bytes) & LOW[len] | (len as u128) << 120)
-    }
-
-    #[inline(never)]
-    fn of(text: &[u8]) -> Mark {
-        if text.len() < Mark::BYTES {
-            let mut bytes = [0; Mark::BYTES];
-            bytes[..text.len()].copy_from_slice(text);
-            return Mark::short(bytes, text.len());
-        }
-        let mix = |hash: u64, word: u64| (hash ^ word).wrapping_mul(Mark::SPREAD).rotate_left(29);
-        let (words, rest) = text.as_chunks::<8>();
-        let hash = words.iter().fold(text.len() as u64, |hash, word| mix(hash, u64::from_le_bytes(*word)));
-        let rest = rest.iter().fold(0, |word, byte| word << 8 | u64::from(*byte));
-        Mark(u128::from(mix(hash, rest)) | Mark::LONG)
-    }
-
-    /// Whether texts with this mark are equal.
-    #[must_use]
-    #[inline(always)]
-    pub fn is_exact(self) -> bool {
-        self.0 < Mark::LONG
-    }
-
-    /// A place in a table, in the lower bits.
-    #[must_use]
-    #[inline(always)]
-    pub fn hash(self) -> u64 {
-        // Texts differ in their last bytes, which stand high: only the upper half of the product depends on all of them.
-        let product = u128::from(self.0 as u64 ^ (self.0 >> 64) as u64) * u128::from(Mark::SPREAD);
-        (product >> 64) as u64 ^ product as u64
-    }
 }
 
 /// Entries one after the other, of one dictionary or of several.
@@ -168,9 +114,9 @@ impl Texts {
     /// Appends one that has an exact mark.
     #[inline]
     pub fn push_exact(&mut self, mark: Mark) {
-        debug_assert!(mark.is_exact());
-        let end = self.bytes.len() + (mark.0 >> 120) as usize;
-        self.bytes.extend_from_slice(&mark.0.to_le_bytes());
+        let (bytes, len) = mark.text();
+        let end = self.bytes.len() + len;
+        self.bytes.extend_from_slice(&bytes);
         self.bytes.truncate(end);
         self.ends.push(end as u32);
     }
@@ -471,15 +417,6 @@ mod tests {
                 again.append(&texts, i..i + 1)
             }
             assert_eq!(again.get(i as u32), all[i].as_bytes());
-        }
-        // Places are as many as by chance, wherever in a text the difference is.
-        let numbers = |at: usize| (0..4096).map(move |n| format!("{}{n:04}{}", "x".repeat(at), "y".repeat(11 - at)));
-        for at in 0..12 {
-            let mut texts = Texts::default();
-            numbers(at).for_each(|t| texts.push(t.as_bytes()));
-            texts.marks(0..texts.len(), &mut marks);
-            let places: std::collections::HashSet<u64> = marks.iter().map(|m| m.hash() % 8192).collect();
-            assert!(places.len() > 2_900, "{at}: {}", places.len());
         }
         // Wherever a text stands.
         for i in 0..all.len() {

@@ -245,8 +245,6 @@ impl Segment {
     }
 }
 
-/// In one with what calls it, or its loops are compiled anew with each change elsewhere: by 4 % better or worse.
-#[inline(always)]
 fn dense_codes<'s, T: Packable + Ord>(
     meta: &BlockMeta,
     (head, values): (&[u8], &[u8]),
