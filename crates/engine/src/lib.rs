@@ -4,6 +4,7 @@
 
 mod answer;
 mod answer_json;
+mod bits;
 mod caches;
 mod calc;
 mod check;

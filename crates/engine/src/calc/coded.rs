@@ -5,6 +5,7 @@
 //!
 //! Owns: such bits. Never does: count, read blocks.
 
+use crate::bits::each_one;
 use crate::caches::CodeMap;
 use std::sync::Arc;
 
@@ -58,18 +59,14 @@ impl Coded {
         for first in (0..=self.map.len() / 64).step_by(WORDS_AT_ONCE) {
             for (cell, bits) in &cells {
                 let words = &bits[first..bits.len().min(first + WORDS_AT_ONCE)];
-                for (word, bits) in (first..).zip(words) {
-                    let mut rest = *bits;
-                    while rest != 0 {
-                        let code = word * 64 + rest.trailing_zeros() as usize;
-                        rest &= rest - 1;
-                        if code < self.map.len()
-                            && let Some(number) = self.map.get(code)
-                        {
-                            f(*cell, number);
-                        }
+                each_one(words, |bit| {
+                    let code = first * 64 + bit;
+                    if code < self.map.len()
+                        && let Some(number) = self.map.get(code)
+                    {
+                        f(*cell, number);
                     }
-                }
+                });
             }
         }
     }

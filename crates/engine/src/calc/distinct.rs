@@ -4,6 +4,7 @@
 
 use super::coded::Coded;
 use super::count::{CellMap, grow};
+use crate::bits::{each_one, ones};
 use crate::caches::CodeMap;
 use crate::intern::mix;
 use std::sync::Arc;
@@ -69,11 +70,7 @@ impl PackedDistinct {
     fn each(&self, mut f: impl FnMut(u32)) {
         match self {
             PackedDistinct::List(ids) => ids.iter().for_each(|id| f(*id)),
-            PackedDistinct::Bits(words, _) => {
-                for (i, word) in words.iter().enumerate() {
-                    (0..64).filter(|bit| word >> bit & 1 == 1).for_each(|bit| f(i as u32 * 64 + bit));
-                }
-            }
+            PackedDistinct::Bits(words, _) => each_one(words, |id| f(id as u32)),
         }
     }
 
@@ -103,10 +100,6 @@ pub(crate) enum Distinct {
     Set(CellSet),
     /// By number, with repetitions.
     Lists(Vec<Vec<u32>>),
-}
-
-fn ones(words: &[u64]) -> u64 {
-    words.iter().map(|w| u64::from(w.count_ones())).sum()
 }
 
 /// Sets the bit of a number; without any, the list is made as long as it will probably be.
@@ -216,14 +209,12 @@ impl Distinct {
         match self {
             Distinct::Bits { bits, .. } => {
                 let mut of_cell = |bits: &[u64]| {
-                    let mut ids = Vec::with_capacity(bits.iter().map(|w| w.count_ones() as usize).sum());
-                    for (word, w) in bits.iter().enumerate() {
-                        let mut rest = if word == 0 { w & !1 } else { *w };
-                        while rest != 0 {
-                            ids.push(number(word as u64 * 64 + u64::from(rest.trailing_zeros())));
-                            rest &= rest - 1;
+                    let mut ids = Vec::with_capacity(ones(bits));
+                    each_one(bits, |id| {
+                        if id != 0 {
+                            ids.push(number(id as u64));
                         }
-                    }
+                    });
                     PackedDistinct::new(ids, &mut met)
                 };
                 Some(cells.iter().map(|c| of_cell(&bits[*c as usize])).collect())
@@ -327,7 +318,7 @@ impl Distinct {
         match self {
             Distinct::Bits { bits, counts, .. } => bits.get(cell).map_or(0, |b| {
                 let zero = b.first().map_or(0, |w| w & 1);
-                counts.get(cell).copied().flatten().unwrap_or_else(|| ones(b)) - zero
+                counts.get(cell).copied().flatten().unwrap_or_else(|| ones(b) as u64) - zero
             }),
             Distinct::Set(set) => set.count(cell),
             Distinct::Lists(lists) => lists.get(cell).map_or(0, |list| list.len() as u64),
@@ -340,7 +331,7 @@ impl Distinct {
             // Of few cells, which are asked for several times each.
             Distinct::Bits { bits, counts, .. } if bits.len() <= FEW_CELLS => {
                 counts.resize(bits.len(), None);
-                counts.iter_mut().zip(bits).filter(|(count, _)| count.is_none()).for_each(|(count, bits)| *count = Some(ones(bits)));
+                counts.iter_mut().zip(bits).filter(|(count, _)| count.is_none()).for_each(|(count, bits)| *count = Some(ones(bits) as u64));
             }
             Distinct::Bits { .. } => {}
             Distinct::Set(set) => set.settle(),

@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32};
-use store::segment::{Codes, Layout, Scratch};
+use store::segment::{Layout, Scratch};
 
 /// Numbers that a column may have given out before a question that needs few of them takes numbers of its own.
 const NUMBERS_SPARE: usize = 1 << 20;
@@ -140,17 +140,11 @@ pub(crate) fn ids(source: Source<'_>, reach: &Reach, name: &str, run: &Run) -> R
                 each_key(place, task.block, rows, scratch, |i, key| out[i] = short(key))?;
                 continue;
             }
-            let mut put = |i: usize, code: usize| {
+            rows.each_code(place.codes(task.block, scratch)?, |i, code| {
                 if let Some(id) = known.get(code).filter(|id| **id != 0) {
                     out[i] = *id;
                 }
-            };
-            match place.codes(task.block, scratch)? {
-                Codes::Const(c) => rows.each(|i, _| put(i, c as usize)),
-                Codes::U8(c) => rows.each_value(c, |i, c| put(i, c as usize)),
-                Codes::U16(c) => rows.each_value(c, |i, c| put(i, c as usize)),
-                Codes::U32(c) => rows.each_value(c, |i, c| put(i, c as usize)),
-            }
+            });
         }
         Ok(())
     })

@@ -215,15 +215,7 @@ impl KeyPart<'_> {
                 if few {
                     each_code(column, block, rows, |i, code| f(i, mapped.number(code)))?;
                 } else {
-                    match column.codes(block, scratch)? {
-                        Codes::Const(c) => {
-                            let id = mapped.number(c as usize);
-                            rows.each(|i, _| f(i, id));
-                        }
-                        Codes::U8(c) => rows.each_value(c, |i, c| f(i, mapped.number(c as usize))),
-                        Codes::U16(c) => rows.each_value(c, |i, c| f(i, mapped.number(c as usize))),
-                        Codes::U32(c) => rows.each_value(c, |i, c| f(i, mapped.number(c as usize))),
-                    }
+                    rows.each_code(column.codes(block, scratch)?, |i, code| f(i, mapped.number(code)));
                 }
                 mapped.failed.map_or(Ok(()), Err)?;
             }
@@ -262,12 +254,7 @@ fn by_table(ids: &[u32], code: usize) -> u64 {
 /// Calls `f` with position and number of each row. On its own, so that its loops are compiled the same whatever is around them.
 #[inline(never)]
 fn each_by_table(codes: Codes<'_>, ids: &[u32], rows: Rows<'_>, mut f: impl FnMut(usize, u64)) {
-    match codes {
-        Codes::Const(c) => rows.each(|i, _| f(i, by_table(ids, c as usize))),
-        Codes::U8(c) => rows.each_value(c, |i, c| f(i, by_table(ids, c as usize))),
-        Codes::U16(c) => rows.each_value(c, |i, c| f(i, by_table(ids, c as usize))),
-        Codes::U32(c) => rows.each_value(c, |i, c| f(i, by_table(ids, c as usize))),
-    }
+    rows.each_code(codes, |i, code| f(i, by_table(ids, code)));
 }
 
 /// Codes of few rows; a missing cell is left out.
@@ -295,18 +282,12 @@ pub(crate) fn each_present(
     }
     let valid = match column.layout {
         Layout::Dict | Layout::Bools => {
-            let missing = if column.layout == Layout::Bools { 2 } else { column.n_dict() as u32 };
-            let mut test = |i: usize, code: u32| {
+            let missing = if column.layout == Layout::Bools { 2 } else { column.n_dict() };
+            rows.each_code(column.codes(block, scratch)?, |i, code| {
                 if code < missing {
                     f(i);
                 }
-            };
-            match column.codes(block, scratch)? {
-                Codes::Const(c) => rows.each(|i, _| test(i, c)),
-                Codes::U8(c) => rows.each_value(c, |i, c| test(i, u32::from(c))),
-                Codes::U16(c) => rows.each_value(c, |i, c| test(i, u32::from(c))),
-                Codes::U32(c) => rows.each_value(c, &mut test),
-            }
+            });
             return Ok(());
         }
         Layout::Ints | Layout::Floats | Layout::Ids => column.valid(block, scratch)?,
@@ -362,32 +343,19 @@ pub(crate) fn each_key(
             let (values, valid) = column.ids(block, scratch)?;
             each_valid(values, valid, rows, |i, v| f(i, Key::id(kind, v)));
         }
-        Layout::Bools => {
-            let mut bool = |i: usize, code: u32| {
-                if code < 2 {
-                    f(i, Key::bool(code == 1));
-                }
-            };
-            match column.codes(block, scratch)? {
-                Codes::Const(c) => rows.each(|i, _| bool(i, c)),
-                Codes::U8(c) => rows.each_value(c, |i, c| bool(i, u32::from(c))),
-                Codes::U16(c) => rows.each_value(c, |i, c| bool(i, u32::from(c))),
-                Codes::U32(c) => rows.each_value(c, &mut bool),
+        Layout::Bools => rows.each_code(column.codes(block, scratch)?, |i, code| {
+            if code < 2 {
+                f(i, Key::bool(code == 1));
             }
-        }
+        }),
         Layout::Dict => {
             let dict = column.dict()?;
-            let mut text = |i: usize, code: u32| {
-                if (code as usize) < dict.len() {
+            rows.each_code(column.codes(block, scratch)?, |i, code| {
+                if code < dict.len() {
+                    let code = code as u32;
                     f(i, dict.id(code).map_or_else(|| Key::text_hash(dict.hash(code)), |id| Key::id(column.kind, id)));
                 }
-            };
-            match column.codes(block, scratch)? {
-                Codes::Const(c) => rows.each(|i, _| text(i, c)),
-                Codes::U8(c) => rows.each_value(c, |i, c| text(i, u32::from(c))),
-                Codes::U16(c) => rows.each_value(c, |i, c| text(i, u32::from(c))),
-                Codes::U32(c) => rows.each_value(c, &mut text),
-            }
+            });
         }
     }
     Ok(())

@@ -13,7 +13,7 @@ use crate::calc::distinct::Distinct;
 use crate::calc::{FieldPlan, FieldState};
 use crate::{EngineError, Field};
 use model::{TimeNs, Value};
-use store::segment::{BLOCK_ROWS, Codes, Layout, Scratch, Valid};
+use store::segment::{BLOCK_ROWS, Layout, Scratch, Valid};
 
 /// Buffers of one thread.
 #[derive(Debug, Default)]
@@ -71,15 +71,10 @@ impl MeasureBuffers {
             match pass.prepared.distinct_keys[f] {
                 Some(k) => {
                     if let [KeyPart::Map { column, map, .. }] = ready.keys[k].as_slice()
+                        && rows.len() > SINGLE_ROWS
                         && let Some(coded) = distinct.coded(map, rows.len())
                     {
-                        let mut add = |i: usize, code: usize| coded.add(cells.list[i], code);
-                        match column.codes(at.block, scratch)? {
-                            Codes::Const(c) => rows.each(|i, _| add(i, c as usize)),
-                            Codes::U8(c) => rows.each_value(c, |i, c| add(i, c.into())),
-                            Codes::U16(c) => rows.each_value(c, |i, c| add(i, c.into())),
-                            Codes::U32(c) => rows.each_value(c, |i, c| add(i, c as usize)),
-                        }
+                        rows.each_code(column.codes(at.block, scratch)?, |i, code| coded.add(cells.list[i], code));
                     } else {
                         self.ids.clear();
                         self.ids.resize(rows.len(), 0);

@@ -11,12 +11,12 @@ use super::keys::{SINGLE_ROWS, each_code};
 use super::place::Place;
 use super::prepare::Ready;
 use crate::EngineError;
+use crate::bits::{each_one, ones};
 use crate::caches::{CodeMap, ColumnIds};
 use crate::intern::{InternBuffers, Key};
 use crate::run::Run;
 use model::TimeNs;
 use std::sync::Arc;
-use store::segment::Codes;
 
 /// If more than one value in so many is met, all get numbers: together that costs less for each.
 const MET_SHARE: usize = 8;
@@ -38,22 +38,17 @@ impl<'s> Unmet<'s> {
     }
 
     fn n_met(&self) -> usize {
-        self.codes.iter().map(|word| word.count_ones() as usize).sum()
+        ones(&self.codes)
     }
 
     /// Numbers the values that are met.
     pub(super) fn number(&self, ids: &ColumnIds) -> Result<(), EngineError> {
         let mut codes = Vec::with_capacity(self.n_met());
-        for (word, bits) in self.codes.iter().enumerate() {
-            let mut left = *bits;
-            while left != 0 {
-                let code = word * 64 + left.trailing_zeros() as usize;
-                if code < self.map.len() && self.map.get(code).is_none() {
-                    codes.push(code as u32);
-                }
-                left &= left - 1;
+        each_one(&self.codes, |code| {
+            if code < self.map.len() && self.map.get(code).is_none() {
+                codes.push(code as u32);
             }
-        }
+        });
         let kind = self.column.kind;
         let (mut keys, mut texts, mut starts) = (Vec::with_capacity(codes.len()), Vec::new(), Vec::with_capacity(codes.len()));
         self.column.dict_pages()?.read(&codes, |raw| {
@@ -106,12 +101,7 @@ pub(super) fn meet(
                 each_code(column, block, rows, |_, code| meet(code))?;
                 continue;
             }
-            match column.codes(block, scratch)? {
-                Codes::Const(c) => meet(c as usize),
-                Codes::U8(c) => rows.each_value(c, |_, c| meet(c as usize)),
-                Codes::U16(c) => rows.each_value(c, |_, c| meet(c as usize)),
-                Codes::U32(c) => rows.each_value(c, |_, c| meet(c as usize)),
-            }
+            rows.each_code(column.codes(block, scratch)?, |_, code| meet(code));
         }
     }
     Ok(())

@@ -2,7 +2,8 @@
 //!
 //! Owns: the kernels of filtering. Never does: know columns or conditions.
 
-use store::segment::Valid;
+use crate::bits::ones;
+use store::segment::{Codes, Valid};
 
 /// One bit per row of a block, lowest first; bits at and after the last row are 0.
 #[derive(Debug, Default)]
@@ -28,7 +29,7 @@ impl Bitmap {
 
     /// Number of set bits.
     pub(crate) fn count(&self) -> usize {
-        self.words.iter().map(|w| w.count_ones() as usize).sum()
+        ones(&self.words)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -271,6 +272,17 @@ impl<'a> Rows<'a> {
                     f(i, values[*r as usize]);
                 }
             }
+        }
+    }
+
+    /// Calls `f` with position and code of each.
+    #[inline(always)]
+    pub(crate) fn each_code(&self, codes: Codes<'_>, mut f: impl FnMut(usize, usize)) {
+        match codes {
+            Codes::Const(c) => self.each(|i, _| f(i, c as usize)),
+            Codes::U8(c) => self.each_value(c, |i, c| f(i, c as usize)),
+            Codes::U16(c) => self.each_value(c, |i, c| f(i, c as usize)),
+            Codes::U32(c) => self.each_value(c, |i, c| f(i, c as usize)),
         }
     }
 }
