@@ -111,7 +111,7 @@ impl Found {
 }
 
 /// Blocks that a thread takes at once, at most.
-const BLOCKS_AT_ONCE: usize = 8;
+const BLOCKS_AT_ONCE: usize = 16;
 
 /// Groups whose merging needs no memory worth counting.
 const FEW_GROUPS: usize = 4_096;
@@ -245,13 +245,19 @@ impl Pass<'_, '_> {
         }
     }
 
-    /// The next blocks for a thread: several, so that threads fill different buckets, but fewer towards the end.
+    /// The next blocks for a thread: several, so that threads fill different buckets, but fewer towards the end; if possible
+    /// up to where a segment ends, so that they meet the values of different ones.
     fn take(&self, shared: &Shared<'_>) -> Range<usize> {
         let (n, threads) = (self.units.len(), shared.workers.len());
-        let share = |next: usize| (n.saturating_sub(next) / (threads * 4)).clamp(1, BLOCKS_AT_ONCE);
-        let update = shared.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| Some(next + share(next)));
+        let end = |next: usize| {
+            let most = (n.saturating_sub(next) / (threads * 4)).clamp(1, BLOCKS_AT_ONCE);
+            let segment = |unit: usize| self.units.get(unit).map(|(segment, _)| segment);
+            let ends = |end: &usize| segment(*end - 1) != segment(*end);
+            (next + most.div_ceil(2)..next + most).find(ends).unwrap_or(next + most)
+        };
+        let update = shared.next.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |next| Some(end(next)));
         let from = update.unwrap_or(n);
-        from.min(n)..(from + share(from)).min(n)
+        from.min(n)..end(from).min(n)
     }
 
     /// Keeps a thread's memory inside the budget.
