@@ -1,9 +1,9 @@
 """Prints figures of the built binary.
 
-    cd tests && ../.venv/bin/python -m measure idle|ingest|start|durability|all [options]
+    cd tests && ../.venv/bin/python -m measure idle|ingest|start|durability|…|all [options]
 
 idle         resident memory of an empty server after 30 s, and its CPU time while idle
-ingest       memory while batches are posted as fast as they are taken: files of --batches (bench's, zstd JSON arrays)
+ingest       memory while batches are posted as fast as they are taken
 start        time from exec to /readyz with 1,000 segments (and with 1), page cache warm and cold
 durability   200 cycles of kill -9 under load (durability/crash.py)
 wide         10,000 columns: CPU per cell, a question on 3 of them, restart
@@ -32,6 +32,10 @@ from lib.server import Server
 from . import at_once, traces, wide, work
 from .kit import mib
 
+# Where bench/ puts the kit's events.
+BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench" / "data"
+DATA = os.path.join(os.environ.get("WIDEYE_BENCH_DATA", BENCH), "5000000")
+
 
 def idle(args):
     with Server() as s:
@@ -45,8 +49,6 @@ def idle(args):
 
 def ingest(args):
     files = sorted(pathlib.Path(args.batches).glob("*"))[: args.files]
-    if not files:
-        sys.exit(f"no batches in {args.batches}")
     with Server() as s:
         samples, stop = [], threading.Event()
 
@@ -147,14 +149,15 @@ def durability(args):
 WHAT = {"idle": idle, "ingest": ingest, "start": start, "durability": durability, "at-once": at_once.run,
         "wide": wide.run, "keys": wide.keys, "work": work.run, "trickle": work.trickle, "otlp": work.spans, "traces": traces.traces,
         "relations": traces.relations}
+NEED_EVENTS = {"ingest", "at-once", "keys", "work", "trickle", "relations"}
 
 
 def main():
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p = argparse.ArgumentParser(prog="python -m measure", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("what", choices=[*WHAT, "all"])
     p.add_argument("--idle-seconds", type=int, default=25)
-    p.add_argument("--data", default="/work/bench-data", help="what the kit's generate.py made (manifest.json)")
-    p.add_argument("--batches", default="/work/bench-data/batches", help="folder of zstd JSON batches (the kit's generate.py makes them)")
+    p.add_argument("--data", default=DATA, help="what the kit's generate.py made: manifest.json, and batches of zstd JSON (default: %(default)s)")
+    p.add_argument("--batches", help="another folder of such batches")
     p.add_argument("--store", help="a data directory that holds the kit's events as dataset bench already")
     p.add_argument("--clients", type=int, default=16)
     p.add_argument("--rounds", type=int, default=4, help="how often each client asks everything")
@@ -170,7 +173,11 @@ def main():
     p.add_argument("--seed", type=int)
     p.add_argument("--verbose", action="store_true")
     args = p.parse_args()
-    for name in WHAT if args.what == "all" else (args.what,):
+    args.batches = args.batches or os.path.join(args.data, "batches")
+    wanted = list(WHAT) if args.what == "all" else [args.what]
+    if NEED_EVENTS & set(wanted) and not any(pathlib.Path(args.batches).glob("*")):
+        sys.exit(f"no events in {args.batches}: 'python3 bench/bench.py --prepare' makes them, --data names others")
+    for name in wanted:
         WHAT[name](args)
 
 
