@@ -13,9 +13,9 @@ use crate::scan::apply::FilterBuffers;
 use crate::scan::filter::written;
 use crate::scan::place::{Place, Source};
 use crate::scan::prepare::{Prepared, Wanted, prepare};
-use crate::scan::select::is_valid;
+use crate::scan::select::{self, is_valid};
 use model::{IdKind, TimeNs, Value, columns};
-use store::segment::{BLOCK_ROWS, Codes, GatherBuffers, Layout, Scratch, Valid, is_sparse};
+use store::segment::{BLOCK_ROWS, GatherBuffers, Layout, Scratch, Valid, is_sparse};
 
 /// Columns that play a part, the usual one first.
 const SPAN_ID: &[&str] = &[columns::SPAN_ID];
@@ -317,12 +317,11 @@ fn cells<T: Copy>(
                 let found = segment.codes_at(place, block, in_block, gather)?;
                 codes.extend(found.iter().enumerate().map(|(i, c)| (*c, (from + i) as u32)));
             }
-            Layout::Dict | Layout::Bools => match place.codes(block, scratch)? {
-                Codes::Const(c) => codes.extend(each().map(|(i, _)| (c, (from + i) as u32))),
-                Codes::U8(c) => codes.extend(each().map(|(i, r)| (u32::from(c[r]), (from + i) as u32))),
-                Codes::U16(c) => codes.extend(each().map(|(i, r)| (u32::from(c[r]), (from + i) as u32))),
-                Codes::U32(c) => codes.extend(each().map(|(i, r)| (c[r], (from + i) as u32))),
-            },
+            Layout::Dict | Layout::Bools => {
+                codes.reserve(in_block.len());
+                select::Rows::List(in_block)
+                    .each_code(place.codes(block, scratch)?, |i, code| codes.push((code as u32, (from + i) as u32)));
+            }
             Layout::Floats if sparse => {
                 let (found, numbers) = segment.floats_at(place, block, in_block, gather)?;
                 found.iter().zip(numbers).for_each(|(i, v)| put(from + *i as usize, make(Atom::Float(*v))));
