@@ -20,7 +20,6 @@ import concurrent.futures
 import os
 import pathlib
 import random
-import sys
 import tempfile
 import threading
 import time
@@ -30,11 +29,7 @@ from lib import times
 from lib.server import Server
 
 from . import at_once, traces, wide, work
-from .kit import mib
-
-# Where bench/ puts the kit's events.
-BENCH = pathlib.Path(__file__).resolve().parents[2] / "bench" / "data"
-DATA = os.path.join(os.environ.get("WIDEYE_BENCH_DATA", BENCH), "5000000")
+from .kit import found_in, lab, mib
 
 
 def idle(args):
@@ -48,7 +43,7 @@ def idle(args):
 
 
 def ingest(args):
-    files = sorted(pathlib.Path(args.batches).glob("*"))[: args.files]
+    files = found_in(args.batches)[: args.files]
     with Server() as s:
         samples, stop = [], threading.Event()
 
@@ -149,14 +144,13 @@ def durability(args):
 WHAT = {"idle": idle, "ingest": ingest, "start": start, "durability": durability, "at-once": at_once.run,
         "wide": wide.run, "keys": wide.keys, "work": work.run, "trickle": work.trickle, "otlp": work.spans, "traces": traces.traces,
         "relations": traces.relations}
-NEED_EVENTS = {"ingest", "at-once", "keys", "work", "trickle", "relations"}
 
 
 def main():
     p = argparse.ArgumentParser(prog="python -m measure", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("what", choices=[*WHAT, "all"])
     p.add_argument("--idle-seconds", type=int, default=25)
-    p.add_argument("--data", default=DATA, help="what the kit's generate.py made: manifest.json, and batches of zstd JSON (default: %(default)s)")
+    p.add_argument("--data", default=os.path.join(lab.DATA, "5000000"), help="what the kit's generate.py made: manifest.json, and batches of zstd JSON (default: %(default)s)")
     p.add_argument("--batches", help="another folder of such batches")
     p.add_argument("--store", help="a data directory that holds the kit's events as dataset bench already")
     p.add_argument("--clients", type=int, default=16)
@@ -174,10 +168,7 @@ def main():
     p.add_argument("--verbose", action="store_true")
     args = p.parse_args()
     args.batches = args.batches or os.path.join(args.data, "batches")
-    wanted = list(WHAT) if args.what == "all" else [args.what]
-    if NEED_EVENTS & set(wanted) and not any(pathlib.Path(args.batches).glob("*")):
-        sys.exit(f"no events in {args.batches}: 'python3 bench/bench.py --prepare' makes them, --data names others")
-    for name in wanted:
+    for name in WHAT if args.what == "all" else (args.what,):
         WHAT[name](args)
 
 

@@ -10,7 +10,9 @@ import time
 
 from lib.server import Server
 
-KIT = pathlib.Path(__file__).resolve().parents[3] / "shared" / "bench"
+sys.path.append(str(pathlib.Path(__file__).resolve().parents[2] / "bench"))
+import lab  # where the kit and its events are
+
 MIB = 1 << 20
 
 
@@ -18,12 +20,24 @@ def mib(n):
     return f"{n / MIB:.0f} MiB"
 
 
+def found_in(folder, pattern="*.zst"):
+    """Files that the kit made; says how to make them and ends if there are none."""
+    found = sorted(pathlib.Path(folder).glob(pattern))
+    if not found:
+        sys.exit(f"no {pattern} in {folder}: 'python3 bench/bench.py --prepare' makes events, --data names others")
+    return found
+
+
+def manifest(data):
+    return json.loads(found_in(data, "manifest.json")[0].read_text())
+
+
 def questions(data):
     """(id, path, body) of each question of the kit; the dataset is `bench`."""
-    sys.path.insert(0, str(KIT))
+    sys.path.insert(0, lab.KIT)
     import queries
     out = []
-    for q in queries.suite(json.loads((pathlib.Path(data) / "manifest.json").read_text())):
+    for q in queries.suite(manifest(data)):
         if q.kind == "contrast":
             spec = dict(q.spec)
             body = {"query": {k: spec.pop(k) for k in ("start_time", "end_time")}, "selection": {"filters": spec.pop("selection")}} | spec
@@ -118,8 +132,9 @@ def settle(server, seconds=120):
 @contextlib.contextmanager
 def serve(args):
     """A server that holds the kit's events as dataset bench, at rest, and the kit's manifest."""
+    about, files = manifest(args.data), [] if args.store else found_in(args.batches)
     with Server(args.store, env={"WIDEYE_SELF_TELEMETRY": "false"}) as server:
-        if not args.store:
-            load(server, sorted(pathlib.Path(args.batches).glob("*")))
+        if files:
+            load(server, files)
             settle(server)
-        yield server, json.loads((pathlib.Path(args.data) / "manifest.json").read_text())
+        yield server, about

@@ -7,7 +7,7 @@ import time
 from lib import times
 from lib.server import Server
 
-from .kit import Client, load, metrics, mib, settle
+from .kit import Client, found_in, load, metrics, mib, settle
 
 N_COLUMNS, N_PRESENT, PER_BATCH = 10_000, 100, 1_000
 
@@ -99,8 +99,8 @@ def run(args):
 def keys(args):
     """Every event brings new names."""
     n = args.keys
+    files = found_in(args.batches)[:20]
     with Server(env={"WIDEYE_SELF_TELEMETRY": "false"}) as s:
-        files = sorted(pathlib.Path(args.batches).glob("*"))[:20]
         load(s, files)
         settle(s)
         query = '{"calculations":[{"op":"COUNT"},{"op":"P99","column":"duration_ms"}],"breakdowns":["service.name"],"start_time":1,"end_time":4000000000}'

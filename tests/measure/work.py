@@ -1,14 +1,13 @@
 """Where the CPU time of events goes: decode, encode, log, seal, compaction; for JSON and for OTLP."""
 import concurrent.futures
 import json
-import pathlib
 import random
 import time
 
 from lib import otlp, times
 from lib.server import Server
 
-from .kit import Client, load, metrics, mib, settle
+from .kit import Client, found_in, load, metrics, mib, settle
 
 WORK = ("decode", "encode", "log", "coalesce", "seal", "compact")
 
@@ -29,7 +28,7 @@ def report(name, server, unit, n, took, cpu):
 
 def run(args):
     """The kit's events as JSON, until compaction has nothing left to do."""
-    files = sorted(pathlib.Path(args.batches).glob("*"))[: args.files]
+    files = found_in(args.batches)[: args.files]
     with Server(env={"WIDEYE_SELF_TELEMETRY": "false"}) as s:
         began = time.monotonic()
         n, _ = load(s, files)
@@ -49,7 +48,7 @@ def small_requests(files, per=100):
 
 def trickle(args):
     """Requests of 100 events: at a low rate for a while; then at full speed, sealed as often, so that all tiers of compaction are passed."""
-    files = sorted(pathlib.Path(args.batches).glob("*"))
+    files = found_in(args.batches)
     slow = files[: args.trickle_seconds // 4 + 1]
     for name, seconds, seal, wanted in (("500 events/s", args.trickle_seconds, "128MiB", slow), ("as many segments at full speed", 0, "4MiB", files[: args.files])):
         requests = list(small_requests(wanted)) if seconds else small_requests(wanted)
